@@ -1,0 +1,64 @@
+"""The element types a tensor can have: their names, their limits, and rounding to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from initlib._errors import RequestError, did_you_mean
+
+FLOATS: dict[str, np.dtype[Any]] = {
+    "float64": np.dtype(np.float64),
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
+    "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
+}
+INTEGERS: dict[str, np.dtype[Any]] = {
+    name: np.dtype(name)
+    for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+}
+DTYPES = {**FLOATS, **INTEGERS, "bool": np.dtype(np.bool_)}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+DEFAULT = "float32"
+
+
+def as_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the NumPy dtype for a name, a NumPy or ml_dtypes type, or None (float32).
+
+    Raises:
+        RequestError: initlib does not write this dtype.
+    """
+    if dtype is None:
+        return DTYPES[DEFAULT]
+    if isinstance(dtype, str):
+        if dtype not in DTYPES:
+            hint = did_you_mean(dtype, DTYPES) or f"; expected one of {', '.join(DTYPES)}"
+            raise RequestError(f"unknown dtype {dtype!r}{hint}")
+        return DTYPES[dtype]
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in _NAMES:
+        raise RequestError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
+    return found
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the name by which manifests, files and Keras know a dtype."""
+    return _NAMES[dtype]
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Tell a floating-point dtype; NumPy's own `kind` calls bfloat16 and float8 opaque."""
+    return dtype in FLOATS.values()
+
+
+def largest(dtype: np.dtype[Any]) -> float:
+    """Return the largest finite value of a floating-point dtype."""
+    return float(ml_dtypes.finfo(dtype).max)

@@ -1,0 +1,40 @@
+"""What can go wrong, told apart by who can mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InitlibError(Exception):
+    """Base of the errors that initlib raises on purpose; the message is one line."""
+
+
+class RequestError(InitlibError, ValueError):
+    """The request is wrong: the caller can mend it (the command exits with 2)."""
+
+
+class ManifestError(RequestError):
+    """A manifest is wrong. The message starts with the file, the line and the path in it.
+
+    Attributes:
+        source: the manifest's file name, ``<stdin>`` or ``<manifest>`` for a Python object.
+        line: 1-based line number, or None where there is no text behind the manifest.
+        path: where in the manifest, such as ``layers[3].shape``; empty for the whole.
+        problem: what is wrong there.
+    """
+
+    def __init__(self, problem: str, *, source: str, path: str = "", line: int | None = None):
+        where = source if line is None else f"{source}:{line}"
+        super().__init__(": ".join(part for part in (where, path, problem) if part))
+        self.source, self.line, self.path, self.problem = source, line, path, problem
+
+
+class StorageError(InitlibError, OSError):
+    """It could not be done: a full disk, an unreadable file (the command exits with 3)."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the choice nearest to `word`, or nothing if none is."""
+    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,191 @@
+"""The three distributions, as plain data: what they draw, in which dtypes they can, and how.
+
+Each turns its parameters into the numbers that reference and kernels compute with. Bounds are
+exact: a value is never outside the support, not even after it was rounded to bfloat16 or float8.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from initlib._dtypes import dtype_name, is_float, largest
+from initlib._errors import RequestError
+from initlib._stream._engine import fill
+from initlib._stream._reference import DOUBLE, SINGLE, Precision
+from initlib._stream._streams import Stream
+
+AnyDType = np.dtype[Any]
+# Keras truncates at so many stddev.
+TRUNCATION = 2
+
+
+class Distribution(Protocol):
+    """A distribution that a stream's words are turned into."""
+
+    def check(self, dtype: AnyDType) -> None:
+        """Raise RequestError if the dtype can't hold it."""
+
+    def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
+        """Write elements start .. start + len(out) into a 1-D contiguous `out` of a float dtype."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Normal distribution by the Box-Muller transform (Box & Muller, 1958).
+
+    Raises:
+        RequestError: a parameter isn't finite, or stddev is negative.
+    """
+
+    mean: float
+    stddev: float
+
+    def __post_init__(self) -> None:
+        _check_finite(mean=self.mean, stddev=self.stddev)
+        _check_stddev(self.stddev)
+
+    def check(self, dtype: AnyDType) -> None:
+        """Raise RequestError if the dtype isn't a float or the outermost value would overflow."""
+        self.parameters(dtype)
+
+    def parameters(self, dtype: AnyDType) -> tuple[Any, ...]:
+        """Return mean and stddev in the precision of the computation."""
+        precision = _precision(dtype)
+        # |z| <= sqrt(2 ln 2^(n+1)): the radius of the smallest u, 2^-(n+1).
+        outermost = math.sqrt(2 * (precision.draw_bits + 1) * math.log(2))
+        _check_range(dtype, abs(self.mean) + outermost * self.stddev, self)
+        return precision.float(self.mean), precision.float(self.stddev)
+
+    def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
+        """Write elements start .. start + len(out) of the stream into `out`."""
+        fill("normal", out, start, stream, self.parameters(out.dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class TruncatedNormal:
+    """Normal distribution with the values beyond two stddev cut off, by its inverse CDF.
+
+    `stddev` is that of the normal before the cut; what is left has 0.8796 of it.
+
+    Raises:
+        RequestError: a parameter isn't finite, or stddev is negative.
+    """
+
+    mean: float
+    stddev: float
+
+    def __post_init__(self) -> None:
+        _check_finite(mean=self.mean, stddev=self.stddev)
+        _check_stddev(self.stddev)
+
+    def check(self, dtype: AnyDType) -> None:
+        """Raise RequestError if the dtype isn't a float or holds no value of the support."""
+        self.parameters(dtype)
+
+    def parameters(self, dtype: AnyDType) -> tuple[Any, ...]:
+        """Return mean and stddev, and the support's ends as the dtype can hold them."""
+        precision = _precision(dtype)
+        reach = TRUNCATION * Fraction(self.stddev)
+        low, high = Fraction(self.mean) - reach, Fraction(self.mean) + reach
+        bounds = _bounds(dtype, low, high, self, open_end=False)
+        return precision.float(self.mean), precision.float(self.stddev), *bounds
+
+    def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
+        """Write elements start .. start + len(out) of the stream into `out`."""
+        fill("truncated", out, start, stream, self.parameters(out.dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Uniform distribution on [low, high), on a grid of 2^24 points (float64: 2^53).
+
+    Raises:
+        RequestError: an end isn't finite, or low is above high.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _check_finite(low=self.low, high=self.high)
+        if self.low > self.high:
+            raise RequestError(f"expected low <= high, received [{self.low}, {self.high})")
+
+    def check(self, dtype: AnyDType) -> None:
+        """Raise RequestError if the dtype isn't a float or holds no value of the support."""
+        self.parameters(dtype)
+
+    def parameters(self, dtype: AnyDType) -> tuple[Any, ...]:
+        """Return base, origin and step of value = base + (k - origin) step, and the bounds.
+
+        Where the interval spans zero the grid is laid through it (base 0), and where it doesn't,
+        from the end nearer to zero: so no digits cancel.
+        """
+        precision = _precision(dtype)
+        low, high = Fraction(self.low), Fraction(self.high)
+        bounds = _bounds(dtype, low, high, self, open_end=True)
+        points = 1 << precision.uniform_bits
+        step = (high - low) / points
+        if low > 0 or step == 0:
+            base, origin = self.low, 0
+        elif high < 0:
+            base, origin = self.high, points
+        else:
+            base, origin = 0.0, round(-low / step)
+        integer = np.int64 if precision is DOUBLE else np.int32
+        return precision.float(base), integer(origin), precision.float(float(step)), *bounds
+
+    def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
+        """Write elements start .. start + len(out) of the stream into `out`."""
+        fill("uniform", out, start, stream, self.parameters(out.dtype))
+
+
+def _check_finite(**parameters: float) -> None:
+    for name, value in parameters.items():
+        if not math.isfinite(value):
+            raise RequestError(f"expected a finite {name}, received {value}")
+
+
+def _check_stddev(stddev: float) -> None:
+    if stddev < 0:
+        raise RequestError(f"expected a stddev of 0 or more, received {stddev}")
+
+
+def _check_range(dtype: AnyDType, reach: float, what: object) -> None:
+    if not reach <= largest(dtype):
+        limit = f"the largest {dtype_name(dtype)}, {largest(dtype):.6g}"
+        raise RequestError(f"{what} reaches {reach:.6g}, beyond {limit}")
+
+
+def _precision(dtype: AnyDType) -> Precision:
+    if not is_float(dtype):
+        raise RequestError(
+            f"random values need a floating-point dtype, received {dtype_name(dtype)}"
+        )
+    return DOUBLE if dtype == np.float64 else SINGLE
+
+
+@lru_cache(maxsize=1024)
+def _bounds(
+    dtype: AnyDType, low: Fraction, high: Fraction, what: object, *, open_end: bool
+) -> tuple[Any, Any]:
+    """Return the outermost values of the dtype inside [low, high] or, `open_end`, [low, high)."""
+    _check_range(dtype, float(max(abs(low), abs(high))), what)
+    precision = _precision(dtype)
+    first, last = dtype.type(float(low)), dtype.type(float(high))
+    if low < high:
+        up, down = dtype.type(largest(dtype)), dtype.type(-largest(dtype))
+        if Fraction(float(first)) < low:
+            first = np.nextafter(first, up)
+        if Fraction(float(last)) > high or (open_end and Fraction(float(last)) == high):
+            last = np.nextafter(last, down)
+        if first > last:
+            raise RequestError(f"no {dtype_name(dtype)} value lies inside {what}")
+    return precision.float(first), precision.float(last)

@@ -1,0 +1,393 @@
+"""Compiled kernels: stream version 1 by Numba, equal bit for bit to `_reference`.
+
+A kernel fills whole Philox blocks: four words, which make four values of float32 and narrower
+dtypes or two of float64. Numba compiles a kernel for the dtypes it meets and keeps the machine
+code on disk.
+
+Only exactly rounded operations: without `fastmath` LLVM neither reorders nor fuses them. Every
+integer is given its machine type by name, because Numba widens mixed expressions to int64 or
+float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import float32, float64, int32, int64, njit, types, uint8, uint16, uint32, uint64
+from numba.extending import intrinsic, overload
+
+from initlib._stream._coefficients import (
+    COS_32,
+    COS_64,
+    LN2_32,
+    LN2_64,
+    LOG_32,
+    LOG_64,
+    QUANTILE_32,
+    QUANTILE_64,
+    QUARTER_PI_32,
+    QUARTER_PI_64,
+    SIN_32,
+    SIN_64,
+    SQUARE_32,
+    SQUARE_64,
+)
+from initlib._stream._philox import MULTIPLIERS, ROUNDS, WEYL
+
+M0, M1 = MULTIPLIERS
+W0, W1 = WEYL
+
+# Division by zero can't occur; Numba's check for it would keep the loops from being vectorised.
+_inline = njit(inline="always", error_model="numpy")
+_kernel = njit(nogil=True, cache=True, error_model="numpy")
+
+
+@intrinsic
+def _bits(typing_context, value):
+    """Return the bit pattern of a float as an unsigned integer of its width."""
+    width = value.bitwidth
+    integer = types.Integer.from_bitwidth(width, signed=False)
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.IntType(width))
+
+    return integer(value), codegen
+
+
+@intrinsic
+def _float(typing_context, bits):
+    """Return the float that has a bit pattern: the reverse of `_bits`."""
+    value = {32: types.float32, 64: types.float64}[bits.bitwidth]
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], context.get_value_type(value))
+
+    return value(bits), codegen
+
+
+@intrinsic
+def _horner(typing_context, x, coefficients):
+    """Evaluate a polynomial; written out in full, because LLVM leaves a long loop as it is."""
+
+    def codegen(context, builder, signature, args):
+        x, table = args
+        y = builder.extract_value(table, 0)
+        for i in range(1, coefficients.count):
+            y = builder.fadd(builder.fmul(y, x), builder.extract_value(table, i))
+        return y
+
+    return x(x, coefficients), codegen
+
+
+@_inline
+def _philox(block, c2, c3, k0, k1):
+    """Philox4x32-10: four words of one block.
+
+    A word lives in the lower half of a 64-bit lane, with anything above it: the widening
+    multiplication looks at the lower half alone. That keeps the ten rounds free of lane-crossing
+    conversions and doubles the speed of all kernels.
+    """
+    m0, m1, low = uint64(M0), uint64(M1), uint64(0xFFFFFFFF)
+    a, b, c, d = block, block >> uint64(32), uint64(c2), uint64(c3)
+    for _ in range(ROUNDS):
+        p, q = (a & low) * m0, (c & low) * m1
+        a, b, c, d = (q >> uint64(32)) ^ b ^ uint64(k0), q, (p >> uint64(32)) ^ d ^ uint64(k1), p
+        k0, k1 = uint32(k0 + W0), uint32(k1 + W1)
+    return uint32(a), uint32(b), uint32(c), uint32(d)
+
+
+@_inline
+def _draw64(low, high):
+    """Join two words to a 64-bit draw."""
+    return uint64(low) | (uint64(high) << uint64(32))
+
+
+# -- float32 -------------------------------------------------------------------------------------
+
+
+@_inline
+def _odd32(i):
+    """2 i + 1 for i < 2^31, rounded once."""
+    return float32(uint32(uint32(uint32(i) << uint32(1)) | uint32(1)))
+
+
+@_inline
+def _split32(f):
+    """Mantissa in [1/2, 1) and exponent of a positive float."""
+    bits = _bits(f)
+    mantissa = _float(uint32((bits & uint32(0x007FFFFF)) | uint32(0x3F000000)))
+    return mantissa, int32(int32(bits >> uint32(23)) - int32(126))
+
+
+@_inline
+def _minus_log32(v, e):
+    """-ln((1 - v) / 2^e) for v in [0, 1/2]."""
+    s = v / (float32(2) - v)
+    z = s * s
+    return e * LN2_32[0] + ((v + s * (v + z * _horner(z, LOG_32))) + e * LN2_32[1])
+
+
+@_inline
+def _radius32(w):
+    """sqrt(-2 ln u) at u = (w + 1/2) / 2^32."""
+    upper = w >= uint32(0x80000000)
+    f = _odd32(~w if upper else w)
+    mantissa, exponent = _split32(f)
+    v = f * float32(2.0**-33) if upper else float32(1) - mantissa
+    e = float32(0) if upper else float32(int32(33) - exponent)
+    y = _minus_log32(v, e)
+    return np.sqrt(y + y)
+
+
+@_inline
+def _cos_sin32(w):
+    """cos and sin of 2 pi (k + 1/2) / 2^26, where k is the upper 26 bits of w."""
+    quadrant = uint32(uint32(w + uint32(1 << 29)) >> uint32(30))
+    steps = int32(int32(uint32(w - uint32(quadrant << uint32(30)))) >> int32(5)) | int32(1)
+    x = float32(steps) * float32(2.0**-24)
+    z = x * x
+    s = x * (QUARTER_PI_32[0] + (z * _horner(z, SIN_32) + QUARTER_PI_32[1]))
+    c = float32(1) + z * _horner(z, COS_32)
+    odd = (quadrant & uint32(1)) != uint32(0)
+    a, b = (s if odd else c), (c if odd else s)
+    a = _float(uint32(_bits(a) ^ uint32((uint32(quadrant + uint32(1)) & uint32(2)) << uint32(30))))
+    b = _float(uint32(_bits(b) ^ uint32((quadrant & uint32(2)) << uint32(30))))
+    return a, b
+
+
+@_inline
+def _truncated32(w):
+    """Quantile of the normal truncated at two stddev, at (w + 2^31 + 1/2) / 2^32 modulo 1."""
+    negative = w >= uint32(0x80000000)
+    a = uint32(~w) if negative else w
+    t = _odd32(a) * float32(2.0**-32)
+    d = _odd32(uint32(0x7FFFFFFF) - a) * float32(2.0**-32)
+    r = d * (float32(2) - d)
+    mantissa, exponent = _split32(SQUARE_32[0] + SQUARE_32[1] * r)
+    z = t * _horner(_minus_log32(float32(1) - mantissa, float32(-exponent)), QUANTILE_32)
+    return -z if negative else z
+
+
+@_kernel
+def normal32(out, first, c2, c3, k0, k1, mean, stddev):
+    for i in range(out.shape[0] // 4):
+        w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
+        r, q = _radius32(w0), _radius32(w2)
+        a, b = _cos_sin32(w1)
+        c, d = _cos_sin32(w3)
+        _store(out, 4 * i, (r * a) * stddev + mean)
+        _store(out, 4 * i + 1, (r * b) * stddev + mean)
+        _store(out, 4 * i + 2, (q * c) * stddev + mean)
+        _store(out, 4 * i + 3, (q * d) * stddev + mean)
+
+
+@_kernel
+def truncated32(out, first, c2, c3, k0, k1, mean, stddev, low, high):
+    for i in range(out.shape[0] // 4):
+        w = _philox(first + uint64(i), c2, c3, k0, k1)
+        for j in range(4):
+            x = _truncated32(w[j]) * stddev + mean
+            x = x if x > low else low
+            _store(out, 4 * i + j, x if x < high else high)
+
+
+@_kernel
+def uniform32(out, first, c2, c3, k0, k1, base, origin, step, low, high):
+    for i in range(out.shape[0] // 4):
+        w = _philox(first + uint64(i), c2, c3, k0, k1)
+        for j in range(4):
+            x = float32(int32(uint32(w[j] >> uint32(8))) - origin) * step + base
+            x = x if x > low else low
+            _store(out, 4 * i + j, x if x < high else high)
+
+
+# -- float64 -------------------------------------------------------------------------------------
+
+
+@_inline
+def _odd64(i):
+    """2 i + 1 for i < 2^52."""
+    return float64(int64((uint64(i) << uint64(1)) | uint64(1)))
+
+
+@_inline
+def _split64(f):
+    """Mantissa in [1/2, 1) and exponent of a positive float."""
+    bits = _bits(f)
+    mantissa = _float(uint64((bits & uint64((1 << 52) - 1)) | uint64(0x3FE << 52)))
+    return mantissa, int64(bits >> uint64(52)) - int64(1022)
+
+
+@_inline
+def _minus_log64(v, e):
+    """-ln((1 - v) / 2^e) for v in [0, 1/2]."""
+    s = v / (2.0 - v)
+    z = s * s
+    return e * LN2_64[0] + ((v + s * (v + z * _horner(z, LOG_64))) + e * LN2_64[1])
+
+
+@_inline
+def _radius64(draw):
+    """sqrt(-2 ln u) at u = (k + 1/2) / 2^53, k the draw's upper 53 bits."""
+    k = draw >> uint64(11)
+    upper = k >= uint64(1 << 52)
+    f = _odd64(uint64((1 << 53) - 1) - k if upper else k)
+    mantissa, exponent = _split64(f)
+    v = f * 2.0**-54 if upper else 1.0 - mantissa
+    e = 0.0 if upper else float64(int64(54) - exponent)
+    y = _minus_log64(v, e)
+    return np.sqrt(y + y)
+
+
+@_inline
+def _cos_sin64(draw):
+    """cos and sin of 2 pi (k + 1/2) / 2^53, where k is the upper 53 bits of the 64-bit draw."""
+    quadrant = uint64(draw + uint64(1 << 61)) >> uint64(62)
+    steps = (int64(draw - (quadrant << uint64(62))) >> int64(10)) | int64(1)
+    x = float64(steps) * 2.0**-51
+    z = x * x
+    s = x * (QUARTER_PI_64[0] + (z * _horner(z, SIN_64) + QUARTER_PI_64[1]))
+    c = 1.0 + z * _horner(z, COS_64)
+    odd = (quadrant & uint64(1)) != uint64(0)
+    a, b = (s if odd else c), (c if odd else s)
+    a = _float(uint64(_bits(a) ^ (((quadrant + uint64(1)) & uint64(2)) << uint64(62))))
+    b = _float(uint64(_bits(b) ^ ((quadrant & uint64(2)) << uint64(62))))
+    return a, b
+
+
+@_inline
+def _truncated64(draw):
+    """Quantile of the normal truncated at two stddev, at (k + 2^52 + 1/2) / 2^53 modulo 1.
+
+    k is the upper 53 bits of the 64-bit draw.
+    """
+    k = draw >> uint64(11)
+    negative = k >= uint64(1 << 52)
+    a = uint64((1 << 53) - 1) - k if negative else k
+    t = _odd64(a) * 2.0**-53
+    d = _odd64(uint64((1 << 52) - 1) - a) * 2.0**-53
+    r = d * (2.0 - d)
+    mantissa, exponent = _split64(SQUARE_64[0] + SQUARE_64[1] * r)
+    z = t * _horner(_minus_log64(1.0 - mantissa, float64(-exponent)), QUANTILE_64)
+    return -z if negative else z
+
+
+@_kernel
+def normal64(out, first, c2, c3, k0, k1, mean, stddev):
+    for i in range(out.shape[0] // 2):
+        w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
+        r = _radius64(_draw64(w0, w1))
+        a, b = _cos_sin64(_draw64(w2, w3))
+        out[2 * i] = (r * a) * stddev + mean
+        out[2 * i + 1] = (r * b) * stddev + mean
+
+
+@_kernel
+def truncated64(out, first, c2, c3, k0, k1, mean, stddev, low, high):
+    for i in range(out.shape[0] // 2):
+        w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
+        for j, k in enumerate((_draw64(w0, w1), _draw64(w2, w3))):
+            x = _truncated64(k) * stddev + mean
+            x = x if x > low else low
+            out[2 * i + j] = x if x < high else high
+
+
+@_kernel
+def uniform64(out, first, c2, c3, k0, k1, base, origin, step, low, high):
+    for i in range(out.shape[0] // 2):
+        w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
+        for j, k in enumerate((_draw64(w0, w1), _draw64(w2, w3))):
+            x = float64(int64(k >> uint64(11)) - origin) * step + base
+            x = x if x > low else low
+            out[2 * i + j] = x if x < high else high
+
+
+# -- rounding to the stored dtype ------------------------------------------------------------------
+# Numba has no bfloat16 or float8, so `out` comes as integers whose type names the dtype (STORED).
+
+STORED = {
+    "float64": np.float64,
+    "float32": np.float32,
+    "bfloat16": np.uint16,
+    "float16": np.int16,
+    "float8_e4m3fn": np.uint8,
+    "float8_e5m2": np.int8,
+}
+
+
+def _store(out, i, x):
+    """Round x to the dtype that `out` stores, to nearest and ties to even, and put it at out[i]."""
+
+
+@_inline
+def _narrow(x, bias, mantissa_bits):
+    """Round a float32 to a narrower IEEE-like format that can hold it; return its bit pattern."""
+    drop = uint32(23 - mantissa_bits)
+    bits = _bits(x)
+    magnitude = uint32(bits & uint32(0x7FFFFFFF))
+    half = uint32((uint32(1) << uint32(drop - uint32(1))) - uint32(1))
+    odd = uint32((magnitude >> drop) & uint32(1))
+    normal = uint32(uint32(magnitude + half + odd) >> drop) - uint32((127 - bias) << mantissa_bits)
+    # Subnormals: adding a power of two whose last bit is the format's smallest step rounds there.
+    magic = uint32((127 + 1 - bias + 23 - mantissa_bits) << 23)
+    subnormal = uint32(_bits(_float(magnitude) + _float(magic)) - magic)
+    # Chosen by a mask: Numba 0.68 warns of a conditional expression that it inlines this deep.
+    mask = uint32(uint32(0) - uint32(magnitude >= uint32((127 + 1 - bias) << 23)))
+    rounded = uint32((normal & mask) | (subnormal & ~mask))
+    sign_bit = uint32(15 if mantissa_bits > 3 else 7)
+    return uint32(rounded | uint32(uint32(bits >> uint32(31)) << sign_bit))
+
+
+@overload(_store, inline="always")
+def _store_overload(out, i, x):
+    if out.dtype == types.uint16:
+
+        def store(out, i, x):
+            bits = _bits(x)
+            odd = uint32((bits >> uint32(16)) & uint32(1))
+            out[i] = uint16(uint32(bits + uint32(0x7FFF) + odd) >> uint32(16))
+    elif out.dtype == types.int16:
+
+        def store(out, i, x):
+            out[i] = uint16(_narrow(x, 15, 10))
+    elif out.dtype == types.uint8:
+
+        def store(out, i, x):
+            out[i] = uint8(_narrow(x, 7, 3))
+    elif out.dtype == types.int8:
+
+        def store(out, i, x):
+            out[i] = uint8(_narrow(x, 15, 2))
+    else:
+
+        def store(out, i, x):
+            out[i] = x
+
+    return store
+
+
+def fill(transform, dtype, out, block, key, high, parameters):
+    """Fill whole blocks, as `_reference.fill` does.
+
+    Args:
+        transform: "normal", "truncated" or "uniform".
+        dtype: name of the dtype of `out`.
+        out: 1-D contiguous array of whole blocks.
+        block: index of its first block.
+        key: the stream's key words.
+        high: counter words 2 and 3.
+        parameters: the transform's own, in the precision it is computed in.
+    """
+    kernel = KERNELS[transform, dtype == "float64"]
+    counter = (np.uint64(block), np.uint32(high[0]), np.uint32(high[1]))
+    kernel(out.view(STORED[dtype]), *counter, np.uint32(key[0]), np.uint32(key[1]), *parameters)
+
+
+KERNELS = {
+    ("normal", False): normal32,
+    ("truncated", False): truncated32,
+    ("uniform", False): uniform32,
+    ("normal", True): normal64,
+    ("truncated", True): truncated64,
+    ("uniform", True): uniform64,
+}
