@@ -57,7 +57,7 @@ def truncated_ratio(y: mp.mpf) -> mp.mpf:
 
 def chebyshev(f: Function, end: mp.mpf, degree: int) -> list[mp.mpf]:
     """Fit a polynomial on [0, end]; coefficients from the lowest."""
-    return list(mp.chebyfit(f, [0, end], degree + 1))[::-1]
+    return list(mp.chebyfit(f, [0, end], degree + 1, asc=True))
 
 
 def split(value: mp.mpf, bits: int) -> tuple[mp.mpf, mp.mpf]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import os
 import sys
 import time
 
@@ -58,7 +59,7 @@ def exact_truncated(w: Words) -> Values:
     return np.sqrt(2) * special.erfinv(special.erf(np.sqrt(2)) * t)
 
 
-@njit(error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def compiled(w, radius, cos, sin, truncated):
     """Evaluate the kernels' own functions."""
     for i in range(w.size):
@@ -118,23 +119,27 @@ def normal_bound(radius: Values, turn: Values) -> float:
     return float(error.max()) + 0.5
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stride", type=int, default=1, help="look at each stride-th word")
-    stride = parser.parse_args().stride
-    start = time.perf_counter()
+def survey(stride: int) -> tuple[dict[str, float], int]:
+    """Return the largest error of each function, in ulp, and how many words were looked at."""
     step = PIECE * stride
     worst: Worst = {}
-    with concurrent.futures.ProcessPoolExecutor() as pool:
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         pieces = [(i, min(i + step, 1 << 32), stride) for i in range(0, 1 << 32, step)]
         for found in pool.map(examine, *zip(*pieces, strict=True)):
             worst = {name: np.maximum(found[name], worst.get(name, 0)) for name in found}
     turn = np.maximum(worst["cos relative"], worst["sin relative"])
     errors = {name: float(worst[name][0]) for name in ("radius", "cos", "sin", "truncated")}
     errors["normal (bound)"] = normal_bound(worst["radius relative"], turn)
+    return errors, len(range(0, 1 << 32, stride))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stride", type=int, default=1, help="look at each stride-th word")
+    start = time.perf_counter()
+    errors, words = survey(parser.parse_args().stride)
     for name, error in errors.items():
         print(f"{name}: at most {error:.3f} ulp")
-    words = len(range(0, 1 << 32, stride))
     print(f"{words:,} words in {time.perf_counter() - start:.0f} s; kernel and reference agree")
     return 0 if max(errors.values()) <= LIMIT else 1
 

@@ -1,0 +1,68 @@
+"""The kernels equal the reference bit for bit, for any transform, dtype, start and length."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from initlib._dtypes import FLOATS
+from initlib._stream import Normal, Stream, TruncatedNormal, Uniform, _engine, _kernels
+
+PARAMETERS = st.floats(-100, 100), st.floats(0, 30)
+DISTRIBUTIONS = {
+    "normal": st.builds(Normal, *PARAMETERS),
+    "truncated": st.builds(TruncatedNormal, st.just(0.0), st.floats(2.0**-6, 100)),
+    "uniform": st.builds(lambda a, d: Uniform(-a, d), *[st.floats(2.0**-6, 100)] * 2),
+}
+STARTS = st.one_of(st.integers(0, 9), st.integers(2**34 - 9, 2**34 + 9), st.integers(0, 2**63))
+STREAMS = st.builds(Stream.named, st.integers(0, 2**64 - 1), st.text("abc/", max_size=4))
+
+
+def filled(kernels, distribution, dtype, start, count, stream):
+    out = np.empty(count, FLOATS[dtype])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_engine, "_kernels", kernels)
+        distribution.fill(out, start, stream)
+    return out
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("transform", DISTRIBUTIONS)
+def test_kernel_equals_reference(transform, dtype):
+    @settings(max_examples=60, deadline=None)
+    @given(DISTRIBUTIONS[transform], STARTS, st.integers(0, 200), STREAMS)
+    def check(distribution, start, count, stream):
+        by_kernel = filled(_kernels, distribution, dtype, start, count, stream)
+        by_reference = filled(None, distribution, dtype, start, count, stream)
+        assert by_kernel.tobytes() == by_reference.tobytes()
+
+    check()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("transform", DISTRIBUTIONS)
+def test_long_runs_are_equal(transform, dtype):
+    distribution = Uniform(-1.0, 3.0) if transform == "uniform" else TruncatedNormal(0.0, 0.02)
+    if transform == "normal":
+        distribution = Normal(0.0, 1e-3)
+    stream = Stream.named(1, transform)
+    by_kernel = filled(_kernels, distribution, dtype, 3, 300_001, stream)
+    by_reference = filled(None, distribution, dtype, 3, 300_001, stream)
+    assert by_kernel.tobytes() == by_reference.tobytes()
+
+
+@settings(max_examples=200)
+@given(
+    distribution=st.one_of(*DISTRIBUTIONS.values()),
+    dtype=st.sampled_from([*FLOATS]),
+    start=STARTS,
+    lengths=st.lists(st.integers(0, 12), max_size=6),
+)
+def test_pieces_make_the_whole(distribution, dtype, start, lengths):
+    stream = Stream.seeded(3)
+    whole = filled(None, distribution, dtype, start, sum(lengths), stream)
+    pieces = []
+    for length in lengths:
+        pieces.append(filled(None, distribution, dtype, start, length, stream))
+        start += length
+    assert b"".join(piece.tobytes() for piece in pieces) == whole.tobytes()
