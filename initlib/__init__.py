@@ -1,0 +1,64 @@
+"""Freshly initialised model weights: Keras's initializers, streamed to safetensors or HDF5.
+
+    import initlib
+
+    initlib.generate("model.yaml", "model.safetensors")
+    initlib.initializers.GlorotUniform(seed=1)((784, 256))
+
+Everything here is imported when it is first used, so that `import initlib` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from initlib._version import __version__
+
+if TYPE_CHECKING:
+    from initlib import initializers, random
+    from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
+    from initlib._generate import Generated, TensorInfo, generate
+    from initlib._manifest import schema
+
+# Where each public name is defined; an empty module stands for a submodule of that name.
+_HOME = {
+    "Generated": "_generate",
+    "InitlibError": "_errors",
+    "ManifestError": "_errors",
+    "RequestError": "_errors",
+    "StorageError": "_errors",
+    "TensorInfo": "_generate",
+    "generate": "_generate",
+    "initializers": "",
+    "random": "",
+    "schema": "_manifest",
+}
+
+__all__ = [
+    "Generated",
+    "InitlibError",
+    "ManifestError",
+    "RequestError",
+    "StorageError",
+    "TensorInfo",
+    "__version__",
+    "generate",
+    "initializers",
+    "random",
+    "schema",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'initlib' has no attribute {name!r}")
+    home = _HOME[name]
+    module = importlib.import_module(f"initlib.{home or name}")
+    value = getattr(module, name) if home else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import ml_dtypes
@@ -40,11 +41,10 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
             hint = did_you_mean(dtype, DTYPES) or f"; expected one of {', '.join(DTYPES)}"
             raise RequestError(f"unknown dtype {dtype!r}{hint}")
         return DTYPES[dtype]
-    try:
+    found: np.dtype[Any] | None = None
+    with contextlib.suppress(TypeError):
         found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in _NAMES:
+    if found is None or found not in _NAMES:
         raise RequestError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
     return found
 
@@ -61,4 +61,4 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 
 def largest(dtype: np.dtype[Any]) -> float:
     """Return the largest finite value of a floating-point dtype."""
-    return float(ml_dtypes.finfo(dtype).max)
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]

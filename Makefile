@@ -1,0 +1,71 @@
+# Everything is set up by the targets that need it, in .venv and .venv-peers; nothing else is touched.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# The newest Python that initgen supports, unless PYTHON names one.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PEERS := .venv-peers/bin
+
+.PHONY: help
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+.PHONY: demo
+demo: .venv/installed ## Write GPT-2's initial weights, 124 million parameters, to out/gpt2.safetensors
+	@mkdir -p out
+	$(BIN)/initgen generate examples/gpt2.yaml -o out/gpt2.safetensors --force
+
+.PHONY: test
+test: .venv/installed ## Run the tests that need no framework
+	$(BIN)/pytest -n auto
+
+.PHONY: test-interop
+test-interop: .venv-peers/installed ## Run the tests against torch, Keras, JAX and transformers
+	KERAS_BACKEND=jax $(PEERS)/pytest tests/interop
+
+.PHONY: test-package
+test-package: .venv/installed ## Build the wheel and try it in an empty environment
+	rm -rf dist build/wheel
+	$(BIN)/python -m build --wheel --outdir dist
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/pip install -q dist/*.whl
+	build/wheel/bin/initgen generate examples/mlp.yaml -o build/wheel/mlp.h5
+
+.PHONY: check
+check: .venv/installed ## Check format, lint and types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: .venv-peers/installed ## Measure against torch, NumPy, JAX and Keras, side by side
+	$(PEERS)/python benchmarks/run.py
+
+.PHONY: docs
+docs: .venv/installed ## Write docs/cli.md again from the commands' help
+	$(BIN)/python tools/cli_reference.py > docs/cli.md
+
+.PHONY: format
+format: .venv/installed ## Format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: clean
+clean: ## Remove everything that the other targets made
+	rm -rf .venv .venv-peers build dist out
+
+.venv/installed: pyproject.toml
+	$(call install,.venv,dev)
+
+.venv-peers/installed: pyproject.toml
+	$(call install,.venv-peers,dev$(comma)peers)
+
+comma := ,
+define install
+	@test -n "$(PYTHON)" || { echo "initgen needs Python 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/pip install -q -e '.[$(2)]'
+	@touch $(1)/installed
+endef

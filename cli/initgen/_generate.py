@@ -1,0 +1,107 @@
+"""`initgen generate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import initlib
+from initgen._console import print_table, progress_bar
+
+
+def generate(
+    manifest: Annotated[
+        str, typer.Argument(help="YAML or JSON file; - reads standard input.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write: .safetensors, .h5 or .hdf5.  [default: the manifest's name with "
+            ".safetensors]",
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="safetensors or hdf5.  [default: by the output's suffix]"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the manifest's seed.")] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Replaces the manifest's default dtype; layers keep their own."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Glob of the tensors to write; can be given several times."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
+    memory: Annotated[str, typer.Option(help="What buffers may take in all.")] = "64MiB",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, list the tensors, write nothing.")
+    ] = False,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Let the manifest's own Python code run.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Write the checkpoint that a manifest describes.
+
+    The file appears under its name only once it is whole. The same manifest makes the same bytes on
+    every machine, whatever --threads and --memory are.
+    """
+    with progress_bar(shown=not quiet and not dry_run) as progress:
+        done = initlib.generate(
+            manifest,
+            output,
+            format=format,
+            seed=seed,
+            dtype=dtype,
+            only=only or (),
+            threads=threads,
+            memory=memory,
+            force=force,
+            dry_run=dry_run,
+            allow_code=allow_code,
+            progress=progress,
+        )
+    if as_json:
+        print(json.dumps(_as_dict(done, dry_run=dry_run)))
+    elif not quiet:
+        if dry_run:
+            _print_rows(done)
+        print(_summary(done, dry_run=dry_run))
+
+
+def _as_dict(done: initlib.Generated, *, dry_run: bool) -> dict[str, Any]:
+    """Return a result as what JSON can hold."""
+    return {**dataclasses.asdict(done), "path": str(done.path), "dry_run": dry_run}
+
+
+def _summary(done: initlib.Generated, *, dry_run: bool) -> str:
+    """Return what was written, or would be, in one line."""
+    from pydantic import ByteSize
+
+    nbytes, speed = (
+        ByteSize(n).human_readable() for n in (done.nbytes, done.nbytes / (done.seconds or 1))
+    )
+    what = f"{len(done.tensors):,} tensors, {done.parameters:,} parameters, {nbytes}"
+    if dry_run:
+        return f"{done.path} ({done.format}) would hold {what}"
+    return f"{done.path}: {what} in {done.seconds:.2f} s ({speed}/s)"
+
+
+def _print_rows(done: initlib.Generated) -> None:
+    """Print a table of the tensors."""
+    width = len(f"{max((t.nbytes for t in done.tensors), default=0):,}")
+    rows = [
+        (f"{t.nbytes:{width},}", t.dtype, str(list(t.shape)), t.name, t.initializer)
+        for t in done.tensors
+    ]
+    print_table(("bytes", "dtype", "shape", "name", "initializer"), rows)

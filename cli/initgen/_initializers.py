@@ -1,0 +1,45 @@
+"""`initgen initializers`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+from typing import Annotated
+
+import typer
+
+import initlib
+from initgen._console import print_table
+
+
+def initializers(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show one in detail, by any of its names.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List the initializers: names, arguments and defaults."""
+    catalogue = initlib.initializers.catalogue
+    entries = catalogue() if name is None else [initlib.initializers.lookup(name)]
+    if as_json:
+        print(json.dumps({entry.name: dataclasses.asdict(entry) for entry in entries}))
+    elif name is not None:
+        _print_details(entries[0])
+    else:
+        rows = [(entry.aliases[0], _arguments(entry), entry.summary) for entry in entries]
+        print_table(("name", "arguments", "makes"), rows)
+
+
+def _arguments(entry: initlib.initializers.Entry) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in entry.arguments.items())
+
+
+def _print_details(entry: initlib.initializers.Entry) -> None:
+    """Print all that the catalogue has on one initializer."""
+    print(f"{entry.name}({_arguments(entry)})\n")
+    print(textwrap.fill(entry.summary, 80))
+    if entry.formula:
+        print(textwrap.fill(entry.formula, 80))
+    print(f"\nIn manifests: {', '.join((*entry.aliases, entry.name))}")

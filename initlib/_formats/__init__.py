@@ -1,0 +1,36 @@
+"""File formats: where the bytes of tensors lie in a file, for writing and for reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from initlib._errors import RequestError, did_you_mean
+from initlib._formats._entry import Contents, Entry, EntryError, Format
+from initlib._formats._hdf5 import Hdf5
+from initlib._formats._safetensors import Safetensors
+
+__all__ = ["FORMATS", "Contents", "Entry", "EntryError", "Format", "format_for"]
+
+FORMATS: dict[str, Format] = {format_.name: format_ for format_ in (Safetensors(), Hdf5())}
+
+
+def format_for(path: str | Path, name: str | None = None) -> Format:
+    """Return the format called `name`, or if that is None the one that `path`'s suffix tells.
+
+    Raises:
+        RequestError: there is no format of this name or suffix.
+    """
+    if name is not None:
+        if name not in FORMATS:
+            hint = did_you_mean(name, FORMATS)
+            raise RequestError(f"unknown format {name!r}; expected {' or '.join(FORMATS)}{hint}")
+        return FORMATS[name]
+    suffixes = {suffix: format_ for format_ in FORMATS.values() for suffix in format_.suffixes}
+    suffix = Path(path).suffix.lower()
+    if suffix not in suffixes:
+        expected = ", ".join(suffixes)
+        raise RequestError(
+            f"{path}: no format has the suffix {suffix!r}; expected one of {expected}, or --format"
+            f"{did_you_mean(suffix, suffixes)}"
+        )
+    return suffixes[suffix]

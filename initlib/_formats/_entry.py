@@ -1,0 +1,242 @@
+"""What every format shares: tensors by name, files by name, metadata as JSON, and their errors."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from initlib._errors import RequestError, StorageError
+
+# Our files keep their metadata under this name in every format: safetensors prescribes it.
+METADATA = "__metadata__"
+
+# Offsets in files are signed 64-bit numbers to the operating system.
+MAX_FILE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tensor in a file: `dtype` is one of initlib's, `shape` is in elements."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the tensor's values in bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file holds.
+
+    Attributes:
+        entries: the tensors, in the order of their bytes (safetensors) or names (HDF5).
+        offsets: for each entry the byte of the file at which its values start, in C order and
+            little-endian; None where they are stored otherwise (chunked, compressed, big-endian),
+            so that only the format's own library can read them.
+        metadata: texts by key; empty if there are none.
+    """
+
+    entries: tuple[Entry, ...]
+    offsets: tuple[int | None, ...]
+    metadata: dict[str, str]
+
+
+class EntryError(RequestError):
+    """A format cannot hold a tensor.
+
+    Attributes:
+        index: which of the entries it is.
+        problem: why, without the tensor's name.
+    """
+
+    def __init__(self, problem: str, *, index: int, name: str):
+        super().__init__(f"tensor {name!r}: {problem}")
+        self.index, self.problem = index, problem
+
+
+class Format(Protocol):
+    """A file layout whose tensors' bytes can be written at their offsets, in any order."""
+
+    name: str
+    suffixes: tuple[str, ...]
+
+    def check(self, entries: Sequence[Entry], metadata: Mapping[str, str]) -> None:
+        """Find out, before anything is written, whether a file can hold `entries` and `metadata`.
+
+        Raises:
+            EntryError: it cannot hold one of the tensors.
+            RequestError: it cannot hold all of them, or the metadata.
+        """
+
+    def create(
+        self, path: Path, entries: Sequence[Entry], metadata: Mapping[str, str]
+    ) -> list[int]:
+        """Make the file `path`, whole but for the tensors' values, for which it has holes.
+
+        Returns:
+            For each entry the byte of the file at which its values go: C order, little-endian.
+
+        Raises:
+            RequestError: as `check` does.
+            StorageError: `path` exists or cannot be made; a part of it may be left behind.
+        """
+
+    def replace_metadata(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Put other texts in the place of the metadata of a file made by `create`.
+
+        Raises:
+            RequestError: `metadata` has other keys, or is longer or shorter once encoded.
+            StorageError: the file cannot be read or written.
+        """
+
+    def read(self, path: Path) -> Contents:
+        """Return what anyone's file holds, from its header alone.
+
+        Raises:
+            StorageError: the file cannot be read, is damaged, or holds what initlib cannot read.
+        """
+
+
+def check_names(entries: Sequence[Entry]) -> None:
+    """Refuse what no format can hold.
+
+    Raises:
+        EntryError: a name occurs twice, or has no UTF-8 encoding.
+    """
+    seen: set[str] = set()
+    for index, entry in enumerate(entries):
+        if entry.name in seen:
+            raise EntryError("another tensor has the same name", index=index, name=entry.name)
+        seen.add(entry.name)
+        if not encodable(entry.name):
+            raise EntryError("its name is not valid Unicode", index=index, name=entry.name)
+
+
+def encodable(text: str) -> bool:
+    """Tell whether a text has a UTF-8 encoding: lone surrogates have none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def encode_metadata(metadata: Mapping[str, str]) -> bytes:
+    """Return metadata as compact UTF-8 JSON, sorted by key.
+
+    Raises:
+        RequestError: a text has no UTF-8 encoding.
+    """
+    for key, value in metadata.items():
+        if not (encodable(key) and encodable(value)):
+            raise RequestError(f"metadata {key!r}: expected valid Unicode")
+    return dump_json(dict(sorted(metadata.items())))
+
+
+def dump_json(value: Any) -> bytes:
+    """Return `value` as compact UTF-8 JSON, keys in the order they have."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def parse_json(data: bytes) -> Any:
+    """Return the value of JSON text that came from a file.
+
+    Raises:
+        ValueError: it is not UTF-8 or not JSON, nests too deeply, or gives a key twice.
+    """
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_without_repeats)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("it gives a name twice")
+    return table
+
+
+def as_metadata(value: Any) -> dict[str, str]:
+    """Return the metadata that JSON from a file gave.
+
+    Raises:
+        ValueError: it is anything but texts by key.
+    """
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ValueError(f"its {METADATA!r} is not a JSON object of texts")
+    return value
+
+
+def check_replacement(old: bytes, new: Mapping[str, str]) -> bytes:
+    """Return `new` encoded, which must fit exactly where `old` stands in a file.
+
+    Raises:
+        RequestError: the keys or the encoded lengths differ.
+    """
+    encoded = encode_metadata(new)
+    try:
+        same = len(old) == len(encoded) and as_metadata(parse_json(old)).keys() == new.keys()
+    except ValueError:
+        same = False
+    if not same:
+        raise RequestError(
+            "metadata can only be replaced by texts of the same keys and encoded length"
+        )
+    return encoded
+
+
+def check_size(path_bytes: int) -> None:
+    """Refuse files larger than an operating system can address.
+
+    Raises:
+        RequestError: the size in bytes is too large.
+    """
+    if path_bytes > MAX_FILE:
+        raise RequestError(f"the file would take {path_bytes} bytes, more than any file can hold")
+
+
+def file_size(path: Path) -> int:
+    """Return the size of a regular file in bytes; opening anything else could block.
+
+    Raises:
+        StorageError: it cannot be found, or is not a file.
+    """
+    with storage_errors(path, "read"):
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise StorageError(f"{path}: cannot read: not a file")
+    return status.st_size
+
+
+@contextmanager
+def storage_errors(
+    path: Path, action: str, also: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turn OSErrors, and the exceptions named in `also`, into one StorageError of one line.
+
+    Raises:
+        StorageError: `path: cannot <action>: <reason>`.
+    """
+    caught: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except StorageError:
+        raise
+    except caught as error:
+        code = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(code) if code else " ".join(str(error).split())
+        raise StorageError(f"{path}: cannot {action}: {reason}") from error

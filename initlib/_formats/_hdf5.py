@@ -1,0 +1,259 @@
+"""The HDF5 layout: groups from the slashes in names, contiguous datasets. See docs/format.md."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from initlib._dtypes import DTYPES, dtype_name
+from initlib._formats._entry import (
+    METADATA,
+    Contents,
+    Entry,
+    EntryError,
+    as_metadata,
+    check_names,
+    check_replacement,
+    check_size,
+    encode_metadata,
+    file_size,
+    parse_json,
+    storage_errors,
+)
+
+# Datasets of at least so many bytes start at multiples of a memory page; small ones lie close.
+ALIGNED_FROM = 64 * 1024
+PAGE = 4096
+
+MAX_RANK = 32  # H5S_MAX_RANK
+
+# HDF5 has no such types. Keras stores bfloat16 as opaque bytes, and a text attribute with this
+# name says what they are (H5IOStore in keras/src/saving/saving_lib.py); float8 here likewise.
+OPAQUE = tuple(DTYPES[name] for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"))
+_ATTRIBUTE = b"dtype"
+
+# What h5py makes of the library's errors, whichever its version.
+_ERRORS = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, MemoryError)
+
+
+class Hdf5:
+    """Writes and reads HDF5 files; the methods are those of `Format`."""
+
+    name = "hdf5"
+    suffixes: tuple[str, ...] = (".h5", ".hdf5")
+
+    def check(self, entries: Sequence[Entry], metadata: Mapping[str, str]) -> None:
+        """Refuse names that make no path of groups, and one that is a tensor and a group."""
+        check_names(entries)
+        names = {entry.name for entry in entries}
+        checked: set[str] = set()
+        for index, entry in enumerate(entries):
+            if problem := _problem(entry):
+                raise EntryError(problem, index=index, name=entry.name)
+            for group in _groups(entry.name, checked):
+                if group in names:
+                    problem = f"{group!r} is a tensor too, but here a group of tensors"
+                    raise EntryError(problem, index=index, name=entry.name)
+        check_size(sum(entry.nbytes for entry in entries) + len(encode_metadata(metadata)))
+
+    def create(
+        self, path: Path, entries: Sequence[Entry], metadata: Mapping[str, str]
+    ) -> list[int]:
+        """Lay out groups and datasets in the order given, the metadata's dataset last."""
+        self.check(entries, metadata)
+        encoded = encode_metadata(metadata)
+        place = Entry(METADATA, DTYPES["uint8"], (len(encoded),))
+        with storage_errors(path, "write as HDF5", _ERRORS):
+            offsets = _lay_out(path, [*entries, place])
+            with path.open("r+b") as file:
+                file.seek(offsets.pop())
+                file.write(encoded)
+        return offsets
+
+    def replace_metadata(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write other texts over those in the metadata's dataset."""
+        import h5py
+
+        file_size(path)
+        with storage_errors(path, "read as HDF5", _ERRORS), h5py.File(path) as file:
+            offset, length = file[METADATA].id.get_offset(), file[METADATA].size
+        with storage_errors(path, "write"), path.open("r+b") as raw:
+            raw.seek(offset)
+            encoded = check_replacement(raw.read(length), metadata)
+            raw.seek(offset)
+            raw.write(encoded)
+
+    def read(self, path: Path) -> Contents:
+        """Visit the datasets; entries come in the order of their names."""
+        import h5py
+
+        size = file_size(path)
+        with storage_errors(path, "read as HDF5", _ERRORS):
+            with h5py.File(path) as file:
+                found = dict(_visit(file.id, size))
+            metadata = _read_metadata(path, found.pop(METADATA)) if METADATA in found else {}
+        return Contents(
+            entries=tuple(entry for entry, _ in found.values()),
+            offsets=tuple(offset for _, offset in found.values()),
+            metadata=metadata,
+        )
+
+
+def _problem(entry: Entry) -> str | None:
+    """Say what is wrong with a tensor by itself."""
+    parts = entry.name.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts):
+        return "in HDF5 the parts of a name between slashes cannot be empty, '.' or '..'"
+    if "\0" in entry.name:
+        return "an HDF5 name cannot have a NUL character"
+    if parts[0] == METADATA:
+        return f"{METADATA!r} holds the file's metadata"
+    if len(entry.shape) > MAX_RANK:
+        return f"HDF5 holds at most {MAX_RANK} dimensions, got {len(entry.shape)}"
+    return None
+
+
+def _groups(name: str, known: set[str]) -> Iterator[str]:
+    """Yield the groups above `name` that are not `known`, innermost first; they become known."""
+    group = name.rpartition("/")[0]
+    while group and group not in known:
+        known.add(group)
+        yield group
+        group = group.rpartition("/")[0]
+
+
+def _lay_out(path: Path, entries: Sequence[Entry]) -> list[int]:
+    """Make a file and its datasets without values; return their offsets.
+
+    It goes through h5py's low-level calls, which take a third of the time; a file of the same
+    entries is the same file each time, as nothing here takes down the time of day.
+    """
+    import h5py
+    from h5py import h5a, h5d, h5g, h5p, h5s, h5t
+
+    links = h5p.create(h5p.LINK_CREATE)
+    links.set_char_encoding(h5t.CSET_UTF8)
+    groups = h5p.create(h5p.GROUP_CREATE)
+    groups.set_obj_track_times(False)
+    layout = h5p.create(h5p.DATASET_CREATE)
+    layout.set_layout(h5d.CONTIGUOUS)
+    layout.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+    layout.set_fill_time(h5d.FILL_TIME_NEVER)
+    layout.set_obj_track_times(False)
+    types = {dtype: _stored_type(dtype) for dtype in {entry.dtype for entry in entries}}
+    spaces = {
+        shape: h5s.create_simple(shape) for shape in {entry.shape for entry in entries} - {()}
+    }
+    labels = {dtype: np.array(dtype_name(dtype), dtype=object) for dtype in OPAQUE}
+    text = h5t.py_create(h5py.string_dtype(), logical=True)
+    scalar = h5s.create(h5s.SCALAR)
+    offsets: list[int] = []
+    made: set[str] = set()
+    with h5py.File(_create_file(path)) as file:
+        for entry in entries:
+            for group in reversed(list(_groups(entry.name, made))):
+                h5g.create(file.id, group.encode(), links, groups)
+            space = spaces.get(entry.shape, scalar)
+            dataset = h5d.create(
+                file.id, entry.name.encode(), types[entry.dtype], space, layout, links
+            )
+            if entry.dtype in labels:
+                h5a.create(dataset, _ATTRIBUTE, text, scalar).write(labels[entry.dtype])
+            # A dataset without values has no place.
+            offsets.append(dataset.get_offset() if entry.nbytes else 0)
+    return offsets
+
+
+def _create_file(path: Path) -> Any:
+    """Return the id of a new file in the format of HDF5 1.8, which every release since reads."""
+    from h5py import h5f, h5p
+
+    # HDF5's own message for this failure does not say which file.
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    access.set_libver_bounds(h5f.LIBVER_V18, h5f.LIBVER_V18)
+    access.set_alignment(ALIGNED_FROM, PAGE)
+    creation = h5p.create(h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    return h5f.create(os.fsencode(path), h5f.ACC_TRUNC, creation, access)
+
+
+def _stored_type(dtype: np.dtype[Any]) -> Any:
+    """Return the HDF5 type of a dtype's values in our files."""
+    from h5py import h5t
+
+    if dtype in OPAQUE:
+        return h5t.create(h5t.OPAQUE, dtype.itemsize)
+    return h5t.py_create(dtype.newbyteorder("<"), logical=True)
+
+
+def _visit(file: Any, size: int) -> Iterator[tuple[str, tuple[Entry, int | None]]]:
+    """Yield each dataset of a file of `size` bytes, by name: its entry, and its offset or None.
+
+    Raises:
+        ValueError: initlib cannot read one of them, or the file cannot be so.
+    """
+    from h5py import h5d, h5o
+
+    names: list[bytes] = []
+    h5o.visit(file, names.append)
+    for encoded in names:
+        dataset = h5o.open(file, encoded)
+        if not isinstance(dataset, h5d.DatasetID):
+            continue
+        name = encoded.decode()
+        if dataset.shape is None:
+            raise ValueError(f"dataset {name!r} has no shape")
+        dtype, plain = _read_type(dataset, name)
+        entry = Entry(name, dtype, dataset.shape)
+        offset = _offset(dataset, entry, size)
+        yield name, (entry, offset if plain else None)
+
+
+def _read_type(dataset: Any, name: str) -> tuple[np.dtype[Any], bool]:
+    """Return the dtype of a dataset's values, and whether they are stored as in our files."""
+    from h5py import h5a, h5t
+
+    stored = dataset.get_type()
+    if stored.get_class() == h5t.OPAQUE:
+        label = np.empty((), dtype=object)
+        if h5a.exists(dataset, _ATTRIBUTE):
+            h5a.open(dataset, _ATTRIBUTE).read(label)
+        for dtype in OPAQUE:
+            if (label.item(), stored.get_size()) == (dtype_name(dtype).encode(), dtype.itemsize):
+                return dtype, True
+    dtype = stored.dtype.newbyteorder("=")
+    if dtype not in DTYPES.values():
+        raise ValueError(f"dataset {name!r} has type {dtype}; initlib reads {', '.join(DTYPES)}")
+    return DTYPES[dtype_name(dtype)], stored == _stored_type(dtype)
+
+
+def _offset(dataset: Any, entry: Entry, size: int) -> int | None:
+    """Return the byte at which a dataset's values start in a file of `size` bytes, if they do."""
+    from h5py import h5d
+
+    if not entry.nbytes:
+        return 0
+    offset: int | None = dataset.get_offset()
+    if offset is None:
+        creation = dataset.get_create_plist()
+        if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
+            raise ValueError(f"dataset {entry.name!r} has its values in other files")
+    elif offset + entry.nbytes > size:
+        raise ValueError(f"dataset {entry.name!r} ends after the file")
+    return offset
+
+
+def _read_metadata(path: Path, place: tuple[Entry, int | None]) -> dict[str, str]:
+    """Return the metadata in the dataset at `place`. ValueError if it is none of ours."""
+    entry, offset = place
+    if offset is None:
+        raise ValueError(f"{METADATA!r} is not a contiguous dataset")
+    with path.open("rb") as file:
+        file.seek(offset)
+        return as_metadata(parse_json(file.read(entry.nbytes)))

@@ -1,0 +1,269 @@
+"""Writing a checkpoint: from a manifest to a file that is whole under its final name."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
+from initlib import _manifest, _stream
+from initlib._digest import LEAF
+from initlib._dtypes import dtype_name
+from initlib._errors import RequestError, StorageError
+from initlib._formats import FORMATS, Format, format_for
+from initlib._plan import Plan, make_plan
+from initlib._provenance import Provenance
+from initlib._write import Writer
+
+Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
+Progress = Callable[[int, int], None]
+
+# What the workers' buffers may take together, and the size of one beyond which nothing is gained.
+MEMORY = 64 << 20
+LARGEST_CHUNK = 8 << 20
+# Calling the reference for one small tensor takes as long as so many values take.
+CALL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor of a checkpoint: what it is, and its digest once it was made."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    initializer: str
+    nbytes: int
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What `generate` wrote, or with `dry_run` would write.
+
+    Attributes:
+        path: the file, as it was asked for.
+        format: "safetensors" or "hdf5".
+        seed: the manifest's seed, or the one that replaced it.
+        manifest_sha256: hash of the manifest in canonical form.
+        parameters: number of elements.
+        nbytes: bytes of tensor data; the file has a header besides.
+        seconds: how long it took; 0 for a dry run.
+        tensors: one row each, in the manifest's order.
+    """
+
+    path: Path
+    format: str
+    seed: int
+    manifest_sha256: str
+    parameters: int
+    nbytes: int
+    seconds: float
+    tensors: tuple[TensorInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A plan together with how it is carried out.
+
+    Attributes:
+        plan: what to make.
+        provenance: what the file says of it.
+        format: of the file.
+        threads: how many make chunks.
+        chunk_bytes: the most that one of them makes at a time.
+    """
+
+    plan: Plan
+    provenance: Provenance
+    format: Format
+    threads: int
+    chunk_bytes: int
+
+
+def generate(
+    manifest: Source,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    format: str | None = None,
+    seed: int | None = None,
+    dtype: str | None = None,
+    only: Sequence[str] = (),
+    threads: int | None = None,
+    memory: int | str = MEMORY,
+    force: bool = False,
+    dry_run: bool = False,
+    allow_code: bool = False,
+    progress: Progress | None = None,
+) -> Generated:
+    """Write the checkpoint that a manifest describes.
+
+    The file appears under its name only once it is whole; whatever goes wrong leaves what was there
+    before.
+
+    Args:
+        manifest: a YAML or JSON file, ``-`` for standard input, an open text file, or a mapping.
+        output: the file to write, or None for the manifest's name with the format's suffix.
+        format: "safetensors" or "hdf5"; None goes by the suffix of `output`.
+        seed: replaces the manifest's seed.
+        dtype: replaces the manifest's default dtype; layers that have their own keep it.
+        only: globs of tensor names: other tensors are left out. What is made is the same.
+        threads: how many threads to use; None is one for each core. The bytes don't depend on it.
+        memory: bytes for buffers, or a string such as "64MiB". The bytes don't depend on it either.
+        force: replace an existing file.
+        dry_run: resolve and check everything, and write nothing.
+        allow_code: let the manifest's custom initializers run.
+        progress: is called with the bytes done and the total, now and then.
+
+    Raises:
+        RequestError: the manifest or another argument is wrong; a ManifestError says where.
+        StorageError: it could not be written.
+    """
+    begin = time.perf_counter()
+    workers = _threads(threads)
+    chunk_bytes = _chunk_bytes(memory, workers)
+    loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
+    plan = make_plan(loaded, only=only, allow_code=allow_code)
+    path = _output(output, loaded.source, format)
+    file_format = format_for(path, format)
+    provenance = Provenance(plan)
+    plan.check(file_format, provenance.metadata())
+    job = Job(plan, provenance, file_format, workers, chunk_bytes)
+    if dry_run:
+        return _summary(job, path, None, 0.0)
+    _check_output(path, force=force)
+    _check_space(path, plan.nbytes)
+    _stream.prepare(plan.parameters + CALL * len(plan.tensors))
+    with _temporary(path, force=force) as temporary:
+        digests = _write(job, temporary, progress)
+    return _summary(job, path, digests, time.perf_counter() - begin)
+
+
+def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
+    """Write a new file and bring it to the disk; return the tensors' digests."""
+    offsets = job.format.create(path, job.plan.entries, job.provenance.metadata())
+    total, done = job.plan.nbytes, 0
+
+    def advance(nbytes: int) -> None:
+        nonlocal done
+        done += nbytes
+        if progress is not None:
+            progress(done, total)
+
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        writer = Writer(job.plan, offsets, fd, job.chunk_bytes)
+        with ThreadPoolExecutor(job.threads) as executor:
+            digests = writer.write_all(executor, job.threads, advance)
+        job.format.replace_metadata(path, job.provenance.metadata(digests))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return digests
+
+
+@contextmanager
+def _temporary(path: Path, *, force: bool) -> Iterator[Path]:
+    """Give the name of a new file beside `path`, which takes its place if all goes well."""
+    # A link is followed: what it points to is replaced, not the link.
+    final = Path(os.path.realpath(path))
+    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        _check_output(path, force=force)
+        temporary.replace(final)
+        _sync_folder(final.parent)
+    except RequestError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a rename to the disk."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _threads(threads: int | None) -> int:
+    """Return how many threads to use."""
+    if threads is None:
+        return len(os.sched_getaffinity(0))
+    if isinstance(threads, bool) or threads < 1:
+        raise RequestError(f"expected 1 thread or more, received {threads}")
+    return threads
+
+
+def _chunk_bytes(memory: int | str, threads: int) -> int:
+    """Return the size of a worker's buffer: whole leaves, and all together within `memory`."""
+    try:
+        budget = TypeAdapter(ByteSize).validate_python(memory)
+    except ValidationError:
+        budget = ByteSize(0)
+    if budget < threads * LEAF:
+        raise RequestError(
+            f"expected {threads}MiB of memory or more for {threads} threads, such as 64MiB, "
+            f"received {memory}"
+        )
+    return min(budget // threads // LEAF * LEAF, LARGEST_CHUNK)
+
+
+def _output(output: str | os.PathLike[str] | None, source: str, format: str | None) -> Path:
+    """Return the file to write: the one named, or one named as the manifest."""
+    if output is not None:
+        return Path(output)
+    stem = Path(source).stem
+    if source.startswith("<"):
+        raise RequestError("expected an output file, since the manifest has no file name")
+    chosen = format_for("", format) if format else FORMATS["safetensors"]
+    return Path(stem + chosen.suffixes[0])
+
+
+def _check_output(path: Path, *, force: bool) -> None:
+    """Raise RequestError unless a file may be written there."""
+    if not path.parent.is_dir():
+        raise RequestError(f"{path}: there is no folder {path.parent}")
+    if path.exists() and not path.is_file():
+        raise RequestError(f"{path}: expected a file's name, but it is a folder or a device")
+    if path.exists() and not force:
+        raise RequestError(f"{path} exists; --force (in Python force=True) replaces it")
+
+
+def _check_space(path: Path, nbytes: int) -> None:
+    """Raise StorageError if the disk can't hold the data."""
+    free = shutil.disk_usage(path.parent).free
+    if nbytes > free:
+        need, have = (ByteSize(n).human_readable() for n in (nbytes, free))
+        raise StorageError(f"{path}: {need} are needed, but the disk has only {have} free")
+
+
+def _summary(job: Job, path: Path, digests: list[str] | None, seconds: float) -> Generated:
+    """Return what was done as plain data."""
+    rows = tuple(
+        TensorInfo(
+            tensor.entry.name,
+            dtype_name(tensor.entry.dtype),
+            tensor.entry.shape,
+            str(tensor.spec),
+            tensor.entry.nbytes,
+            digests[i] if digests else None,
+        )
+        for i, tensor in enumerate(job.plan.tensors)
+    )
+    plan, sha256 = job.plan, job.provenance.manifest_sha256
+    totals = (plan.parameters, plan.nbytes, seconds)
+    return Generated(path, job.format.name, plan.manifest.seed, sha256, *totals, rows)

@@ -1,0 +1,8 @@
+"""Manifests: what tensors a checkpoint holds and how each is initialised. See docs/manifest.md."""
+
+from initlib._manifest._manifest import Manifest
+from initlib._manifest._read import read
+from initlib._manifest._schema import schema
+from initlib._manifest._specs import InitializerSpec, TensorSpec, Where
+
+__all__ = ["InitializerSpec", "Manifest", "TensorSpec", "Where", "read", "schema"]

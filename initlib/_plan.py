@@ -1,0 +1,221 @@
+"""What will be made: every tensor of a checkpoint, resolved, and the chunks it is made in.
+
+    manifest -> Plan (tensors: initializer, stream, layout) -> Chunk (pieces of tensors)
+
+A plan is plain data, and the bytes of a chunk are a function of it alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from initlib import _custom, initializers
+from initlib._digest import LEAF
+from initlib._dtypes import DTYPES
+from initlib._errors import RequestError, did_you_mean
+from initlib._formats import Entry, EntryError, Format
+from initlib._manifest import InitializerSpec, Manifest, TensorSpec, Where
+from initlib.initializers import Target
+
+# Buffers hold tensors of any dtype side by side: each starts at a multiple of so many bytes.
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPlan:
+    """One tensor.
+
+    Attributes:
+        entry: its name, dtype and shape, as formats know it.
+        initializer: what fills it.
+        spec: the initializer as the manifest has it, with arithmetic evaluated.
+        seed: the seed behind its stream, unless the initializer has its own.
+        target: what the initializer is given to fill.
+        where: its place in the manifest.
+    """
+
+    entry: Entry
+    initializer: Any
+    spec: InitializerSpec
+    seed: int
+    target: Target
+    where: Where
+
+    @property
+    def streams(self) -> bool:
+        """Whether any piece of it can be made alone."""
+        return initializers.streams(self.initializer)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All tensors of a checkpoint, in the manifest's order.
+
+    Attributes:
+        manifest: where it comes from.
+        only: globs of the names that were asked for; empty for all.
+        tensors: the tensors.
+    """
+
+    manifest: Manifest
+    only: tuple[str, ...]
+    tensors: tuple[TensorPlan, ...]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The tensors as formats know them."""
+        return [tensor.entry for tensor in self.tensors]
+
+    @property
+    def parameters(self) -> int:
+        """How many elements there are."""
+        return sum(tensor.target.size for tensor in self.tensors)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes of data there are."""
+        return sum(tensor.entry.nbytes for tensor in self.tensors)
+
+    def check(self, file_format: Format, metadata: dict[str, str]) -> None:
+        """Raise RequestError, with the place in the manifest, if the format can't hold it."""
+        try:
+            file_format.check(self.entries, metadata)
+        except EntryError as error:
+            raise self.tensors[error.index].where.error(error.problem) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of elements of one tensor: which tensor, its first element, and how many."""
+
+    tensor: int
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one worker makes in one go: a part of a tensor, a whole one, or several small ones.
+
+    Attributes:
+        pieces: runs of elements; those of one tensor start at a multiple of a digest's leaf.
+        nbytes: bytes of data.
+    """
+
+    pieces: tuple[Piece, ...]
+    nbytes: int
+
+
+def make_plan(manifest: Manifest, *, only: Sequence[str] = (), allow_code: bool = False) -> Plan:
+    """Resolve every tensor of a manifest that one of the `only` globs matches.
+
+    Raises:
+        RequestError: an initializer is unknown, isn't allowed or can't fill its tensor, or a glob
+            matches nothing.
+    """
+    resolve = _Resolver(manifest, allow_code)
+    wanted = [spec for spec in manifest.tensors() if _matches(spec.name, only)]
+    for glob in only:
+        if not any(fnmatchcase(spec.name, glob) for spec in wanted):
+            near = did_you_mean(glob, (spec.name for spec in manifest.tensors()))
+            raise RequestError(f"no tensor's name matches {glob!r}{near}")
+    return Plan(manifest, tuple(only), tuple(resolve(spec) for spec in wanted))
+
+
+def _matches(name: str, globs: Sequence[str]) -> bool:
+    return not globs or any(fnmatchcase(name, glob) for glob in globs)
+
+
+@dataclass
+class _Resolver:
+    """Turns tensor specs into tensor plans; tensors of one spec share one built-in initializer."""
+
+    manifest: Manifest
+    allow_code: bool
+    _made: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, spec: TensorSpec) -> TensorPlan:
+        """Resolve one tensor."""
+        dtype = DTYPES[spec.dtype]
+        try:
+            initializer = self._initializer(spec.initializer)
+            stream = initializers.stream_for(initializer, spec.seed, spec.name)
+            target = Target(spec.shape, dtype, stream, spec.layout)
+            initializers.check(initializer, target)
+        except RequestError as error:
+            where = spec.initializer.where or spec.where
+            raise where.error(f"for {spec.name!r}: {error}") from error
+        entry = Entry(spec.name, dtype, spec.shape)
+        return TensorPlan(entry, initializer, spec.initializer, spec.seed, target, spec.where)
+
+    def _initializer(self, spec: InitializerSpec) -> Any:
+        """Return the initializer of a spec; custom code is run anew for each tensor."""
+        if spec.custom:
+            if not self.allow_code:
+                raise RequestError(
+                    f"{spec.identifier} is code, which runs only where --allow-code (in Python "
+                    "allow_code=True) lets it"
+                )
+            return _custom.load(spec.identifier, spec.config, self.manifest.folder)
+        key = json.dumps([spec.identifier, spec.args, spec.config, spec.keras], sort_keys=True)
+        if key not in self._made:
+            config = {**(spec.keras or {}), "class_name": spec.identifier}
+            config["config"] = {**_positional(spec), **spec.config}
+            self._made[key] = initializers.deserialize(config)
+        return self._made[key]
+
+
+def _positional(spec: InitializerSpec) -> dict[str, Any]:
+    """Return a call's positional arguments by their names."""
+    if not spec.args or spec.identifier not in initializers.IDENTIFIERS:
+        return {}
+    names = list(inspect.signature(initializers.IDENTIFIERS[spec.identifier]).parameters)
+    if len(spec.args) > len(names):
+        raise RequestError(f"{spec.identifier} takes {len(names)} arguments: {', '.join(names)}")
+    twice = [name for name in names[: len(spec.args)] if name in spec.config]
+    if twice:
+        raise RequestError(f"{spec.identifier} is given {twice[0]!r} twice")
+    return dict(zip(names, spec.args, strict=False))
+
+
+def make_chunks(plan: Plan, offsets: Sequence[int], nbytes: int) -> Iterator[Chunk]:
+    """Cut a plan into chunks of at most `nbytes` bytes, in the order of the file.
+
+    Args:
+        plan: the plan.
+        offsets: of each tensor in the file, in bytes.
+        nbytes: size of a chunk, a multiple of a digest's leaf. A tensor that can't be made in
+            pieces is a chunk by itself, however large.
+    """
+    batch: list[Piece] = []
+    used = data = 0
+    for index in sorted(range(len(offsets)), key=offsets.__getitem__):
+        tensor = plan.tensors[index]
+        size, itemsize = tensor.target.size, tensor.entry.dtype.itemsize
+        if not tensor.streams:
+            yield Chunk((Piece(index, 0, size),), size * itemsize)
+            continue
+        start = 0
+        while start < size:
+            count = _room(nbytes - used, size - start, itemsize)
+            if count == 0:
+                yield Chunk(tuple(batch), data)
+                batch, used, data = [], 0, 0
+                continue
+            batch.append(Piece(index, start, count))
+            start, data = start + count, data + count * itemsize
+            used += -(-count * itemsize // ALIGNMENT) * ALIGNMENT
+    if batch:
+        yield Chunk(tuple(batch), data)
+
+
+def _room(free: int, size: int, itemsize: int) -> int:
+    """Return how many elements fit: all that are left, or whole leaves."""
+    if size * itemsize <= free:
+        return size
+    return max(free, 0) // LEAF * LEAF // itemsize

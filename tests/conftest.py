@@ -1,0 +1,42 @@
+"""What all tests share: an initgen command to run, and a first manifest."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def initgen(tmp_path):
+    """Run the command in a new process in tmp_path; return its completed process."""
+
+    def run(*arguments, stdin=None, env=None):
+        return subprocess.run(
+            [sys.executable, "-m", "initgen", *map(str, arguments)],
+            cwd=tmp_path,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": "80", **(env or {})},
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def mlp(tmp_path):
+    """A small manifest's path."""
+    path = tmp_path / "mlp.yaml"
+    path.write_text(
+        """\
+seed: 42
+dtype: float32
+layers:
+  - {name: dense/kernel, shape: [784, 256], initializer: glorot_uniform}
+  - {name: dense/bias, shape: [256], initializer: zeros}
+"""
+    )
+    return path
