@@ -86,7 +86,8 @@ class Plan:
         try:
             file_format.check(self.entries, metadata)
         except EntryError as error:
-            raise self.tensors[error.index].where.error(error.problem) from error
+            tensor = self.tensors[error.index]
+            raise tensor.where.error(f"{tensor.entry.name!r}: {error.problem}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        app()
+        app(prog_name="initgen")
     except KeyboardInterrupt:
         _fail("interrupted; nothing was changed", 128 + signal.SIGINT)
     except BrokenPipeError:

@@ -15,7 +15,7 @@ from initgen._console import print_table, progress_bar
 
 def generate(
     manifest: Annotated[
-        str, typer.Argument(help="YAML or JSON file; - reads standard input.", show_default=False)
+        str, typer.Argument(metavar="MANIFEST", help="YAML or JSON file; - reads standard input.")
     ],
     output: Annotated[
         Path | None,

@@ -16,7 +16,7 @@ from initgen._console import print_table
 def initializers(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show one in detail, by any of its names.", show_default=False),
+        typer.Argument(metavar="[NAME]", help="Show one in detail, by any of its names."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -28,8 +28,8 @@ def initializers(
     elif name is not None:
         _print_details(entries[0])
     else:
-        rows = [(entry.aliases[0], _arguments(entry), entry.summary) for entry in entries]
-        print_table(("name", "arguments", "makes"), rows)
+        rows = [(entry.aliases[0], entry.summary, _arguments(entry)) for entry in entries]
+        print_table(("name", "makes", "arguments"), rows)
 
 
 def _arguments(entry: initlib.initializers.Entry) -> str:

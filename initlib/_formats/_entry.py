@@ -44,8 +44,8 @@ class Contents:
     Attributes:
         entries: the tensors, in the order of their bytes (safetensors) or names (HDF5).
         offsets: for each entry the byte of the file at which its values start, in C order and
-            little-endian; None where they are stored otherwise (chunked, compressed, big-endian),
-            so that only the format's own library can read them.
+            little-endian (0 if it has none); None where they are stored otherwise (chunked,
+            compressed, big-endian), so that only the format's own library can read them.
         metadata: texts by key; empty if there are none.
     """
 
@@ -176,9 +176,11 @@ def as_metadata(value: Any) -> dict[str, str]:
     Raises:
         ValueError: it is anything but texts by key.
     """
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise ValueError(f"its {METADATA!r} is not a JSON object of texts")
-    return value
+    if isinstance(value, dict) and all(
+        isinstance(text, str) and encodable(key) and encodable(text) for key, text in value.items()
+    ):
+        return value
+    raise ValueError(f"its {METADATA!r} is not a JSON object of texts")
 
 
 def check_replacement(old: bytes, new: Mapping[str, str]) -> bytes:
@@ -199,14 +201,14 @@ def check_replacement(old: bytes, new: Mapping[str, str]) -> bytes:
     return encoded
 
 
-def check_size(path_bytes: int) -> None:
+def check_size(size: int) -> None:
     """Refuse files larger than an operating system can address.
 
     Raises:
-        RequestError: the size in bytes is too large.
+        RequestError: `size`, in bytes, is too large.
     """
-    if path_bytes > MAX_FILE:
-        raise RequestError(f"the file would take {path_bytes} bytes, more than any file can hold")
+    if size > MAX_FILE:
+        raise RequestError(f"the file would take {size} bytes, more than any file can hold")
 
 
 def file_size(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from initlib._formats._entry import (
     check_replacement,
     check_size,
     dump_json,
+    encodable,
     encode_metadata,
     file_size,
     parse_json,
@@ -101,37 +103,45 @@ class Safetensors:
 
 
 def _layout(entries: Sequence[Entry], metadata: Mapping[str, str]) -> tuple[bytes, list[int], int]:
-    """Return the header with its length and padding, the entries' offsets, and the file's size."""
+    """Return the header with its length and padding, the entries' offsets, and the file's size.
+
+    Raises:
+        RequestError: as `Format.check` does.
+    """
     check_names(entries)
     for index, entry in enumerate(entries):
         if entry.name == METADATA:
             raise EntryError("safetensors reserves this name", index=index, name=entry.name)
     begins, end = [0] * len(entries), 0
     # Wide dtypes first: every tensor then starts at a multiple of its own item size.
-    for i in sorted(range(len(entries)), key=lambda i: -entries[i].dtype.itemsize):
-        begins[i] = end
-        end += entries[i].nbytes
-    check_size(end)
-    table = {
-        entries[i].name: {
-            "data_offsets": [begins[i], begins[i] + entries[i].nbytes],
-            "dtype": _CODES[entries[i].dtype],
-            "shape": entries[i].shape,
+    for index in sorted(range(len(entries)), key=lambda i: -entries[i].dtype.itemsize):
+        begins[index] = end
+        end += entries[index].nbytes
+    header = _header(entries, begins, metadata)
+    check_size(len(header) + end)
+    return header, [len(header) + begin for begin in begins], len(header) + end
+
+
+def _header(entries: Sequence[Entry], begins: Sequence[int], metadata: Mapping[str, str]) -> bytes:
+    """Return the header of a file in whose data `entries` start at the bytes `begins`."""
+    tensors = {
+        entry.name: {
+            "data_offsets": (begin, begin + entry.nbytes),
+            "dtype": _CODES[entry.dtype],
+            "shape": entry.shape,
         }
-        for i in sorted(range(len(entries)), key=lambda i: entries[i].name)
+        for entry, begin in sorted(zip(entries, begins, strict=True), key=lambda pair: pair[0].name)
     }
-    tensors = dump_json(table)[1:]  # without its opening brace
-    comma = b"," if entries else b""
-    text = b"{" + _METADATA_KEY + encode_metadata(metadata) + comma + tensors
-    length = -(-(_LENGTH + len(text)) // PAGE) * PAGE - _LENGTH
+    comma = b"," if tensors else b""
+    # The metadata goes first, where `replace_metadata` finds it.
+    text = b"{" + _METADATA_KEY + encode_metadata(metadata) + comma + dump_json(tensors)[1:]
+    length = math.ceil((_LENGTH + len(text)) / PAGE) * PAGE - _LENGTH
     if length > MAX_HEADER:
         raise RequestError(
             f"the safetensors header would take {length} bytes, but readers accept {MAX_HEADER}; "
             "put fewer tensors in a file (a smaller --max-shard-size) or write HDF5"
         )
-    header = length.to_bytes(_LENGTH, "little") + text.ljust(length)
-    check_size(len(header) + end)
-    return header, [len(header) + begin for begin in begins], len(header) + end
+    return length.to_bytes(_LENGTH, "little") + text.ljust(length)
 
 
 def _parse(header: bytes, size: int) -> Contents:
@@ -158,6 +168,8 @@ def _parse(header: bytes, size: int) -> Contents:
 
 def _tensor(name: str, value: Any) -> tuple[int, int, Entry]:
     """Return where a tensor begins and ends in the data, and what it is."""
+    if not encodable(name):
+        raise ValueError(f"the name {name!r} is not valid Unicode")
     match value:
         case {"dtype": str(code), "shape": list(shape), "data_offsets": [begin, end]} if all(
             type(number) is int and number >= 0 for number in (*shape, begin, end)

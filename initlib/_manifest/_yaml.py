@@ -51,13 +51,10 @@ def load_yaml(text: str, source: str) -> tuple[Any, Lines]:
     Raises:
         ManifestError: it is not one document of safe YAML.
     """
-    loader = _Loader(text)
     try:
-        return _Builder(source).document(loader)
+        return _Builder(source).document(_Loader(text))
     except yaml.YAMLError as error:
         raise _syntax_error(error, text, source) from None
-    finally:
-        loader.dispose()
 
 
 @dataclass(slots=True)

@@ -1,0 +1,241 @@
+"""What is measured: each function measures one group of rows and returns its lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from measure import HERE, Command, Run, check_std, in_turn, remove, run
+from report import Line, Target
+
+INITGEN = ("-m", "initgen")
+PEERS = HERE / "peers"
+SQUARE = [4096, 4096]  # 64 MiB of float32
+THREADS = len(os.sched_getaffinity(0))
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+CHUNK = 8 << 20  # initgen's largest; the memory for as many threads is given below
+MEMORY = ("--threads", str(THREADS), "--memory", str(THREADS * CHUNK))
+KEPT_BY_CUT = 0.87962566103423978  # of the stddev, where a normal is cut at two
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where files go, and how long it may take.
+
+    Attributes:
+        folder: an empty folder on the disk that is to be measured.
+        quick: fewer repetitions and smaller files.
+    """
+
+    folder: Path
+    quick: bool
+
+    def manifest(self, name: str, layers: list[Any], **top: Any) -> Path:
+        """Write a manifest; JSON is YAML, too."""
+        path = self.folder / f"{name}.yaml"
+        path.write_text(json.dumps({"seed": 42, **top, "layers": layers}))
+        return path
+
+    def squares(self, initializer: str, count: int, **top: Any) -> Path:
+        """Write a manifest of `count` tensors of 64 MiB (float32)."""
+        layer = {"name": "h.{i}.kernel", "shape": SQUARE, "initializer": initializer}
+        name = f"{initializer.partition('(')[0]}-{count}-{'-'.join(top.values())}"
+        return self.manifest(name, [{"repeat": {"i": count}, "layers": [layer]}], **top)
+
+
+def kernels(bench: Bench) -> list[Line]:
+    """Make arrays in one thread."""
+    targets = {
+        ("normal", "torch `normal_`"): 2.2,
+        ("normal", "NumPy `standard_normal`"): 5,
+        ("uniform", "torch `uniform_`"): 2.5,
+        ("truncated", "torch `trunc_normal_`"): 25,
+    }
+    lines = []
+    for mib, repeats in [(4, 3)] if bench.quick else [(4, 9), (256, 3)]:
+        command = [sys.executable, str(HERE / "kernels.py"), str(mib), str(repeats)]
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "XLA_FLAGS": ONE_THREAD}
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=env)
+        rows = json.loads(done.stdout)
+        ours = {(name, dtype): median(rates) for name, dtype, by, rates in rows if by == "initgen"}
+        for name, dtype, by, rates in rows:
+            gain = None if by == "initgen" else ours[name, dtype] / median(rates)
+            bound = targets.get((name, by))
+            target = None if bound is None else Target(">=", bound)
+            what = f"{name}, {dtype}, {mib * 2**18:,} values"
+            lines.append(Line(what, by, "million/s", rates, gain, target))
+    return lines
+
+
+def start(bench: Bench) -> list[Line]:
+    """Start the command."""
+    layers = [
+        {"name": "dense/kernel", "shape": [784, 256], "initializer": "glorot_uniform"},
+        {"name": "dense/bias", "shape": [256], "initializer": "zeros"},
+        {"name": "head/kernel", "shape": [256, 10], "initializer": "he_normal"},
+        {"name": "head/bias", "shape": [10], "initializer": "zeros"},
+    ]
+    small = bench.manifest("small", layers)
+    files = {suffix: bench.folder / f"small.{suffix}" for suffix in ("safetensors", "h5")}
+    commands = {
+        "`python -c pass`": Command(("-c", "pass")),
+        "`initgen --help`": Command((*INITGEN, "--help")),
+        "`initgen --version`": Command((*INITGEN, "--version")),
+        **{
+            f"4 small layers to {suffix}": Command(
+                (*INITGEN, "generate", small, "--output", file), file
+            )
+            for suffix, file in files.items()
+        },
+    }
+    in_turn(commands, 1, bench.folder)  # makes bytecode
+    runs = in_turn(commands, 3 if bench.quick else 15, bench.folder)
+    targets = {"`initgen --help`": 0.2, "4 small layers to safetensors": 0.6}
+    lines = []
+    for what, found in runs.items():
+        target = Target("<=", targets[what]) if what in targets else None
+        by = "Python" if what.startswith("`python") else "initgen"
+        lines.append(_seconds(what, by, found, target=target))
+    return lines
+
+
+def files(bench: Bench) -> list[Line]:
+    """Write 1 GiB: initgen and the ways that people have today."""
+    count = 2 if bench.quick else 16
+    targets = {
+        "truncated": {"Keras (JAX)": 8, "torch": 20},
+        "normal": {"torch": 4},
+    }
+    initializers = {"truncated": "truncated_normal(stddev=0.02)", "normal": "normal(stddev=0.02)"}
+    lines = []
+    for law, initializer in initializers.items():
+        stddev = 0.02 * (KEPT_BY_CUT if law == "truncated" else 1)
+        for command in _writers(bench, law, initializer, 1).values():
+            # Compiles kernels and bytecode, and brings libraries into memory.
+            run(command, bench.folder)
+            check_std(bench.folder / "out.safetensors", stddev)
+            remove(command.output)
+        commands = _writers(bench, law, initializer, count)
+        runs = in_turn(commands, 1 if bench.quick else 5, bench.folder)
+        ours = median(r.seconds for r in runs["initgen"])
+        for by, found in runs.items():
+            what = f"{count * 64} MiB, {law}"
+            if by.startswith("initgen"):
+                lines.append(_seconds(what, by, found))
+                continue
+            gain = median(r.seconds for r in found) / ours
+            bound = targets[law].get(by)
+            target = None if bound is None else Target(">=", bound)
+            lines.append(_seconds(what, by, found, gain, target))
+            synced = [r.synced for r in found]
+            lines.append(Line(what, f"{by}, then fsync", "s", synced, median(synced) / ours))
+    return lines
+
+
+def _writers(bench: Bench, law: str, initializer: str, count: int) -> dict[str, Command]:
+    """Return the commands that write `count` tensors."""
+    out = bench.folder / "out.safetensors"
+    ours = (*INITGEN, "generate", bench.squares(initializer, count), "--output", out)
+    scripts = {"Keras (JAX)": "keras_file.py", "torch": "torch_file.py", "NumPy": "numpy_file.py"}
+    return {
+        "initgen": Command(ours, out),
+        "initgen, first run": Command(ours, out, cold=True),
+        **{
+            by: Command((PEERS / script, out, law, str(count)), out, {"KERAS_BACKEND": "jax"})
+            for by, script in scripts.items()
+        },
+    }
+
+
+def disk(bench: Bench) -> list[Line]:
+    """Write 4 GiB: values, and zeros by the same path."""
+    count = 4 if bench.quick else 64
+    out = bench.folder / "out.safetensors"
+    size = f"{count // 16} GiB" if count >= 16 else f"{count * 64} MiB"
+    zeros = (PEERS / "zeros_file.py", out, str(count), str(THREADS), str(CHUNK))
+    kinds = {
+        f"{size}, float32 normal": (count, "normal", "float32"),
+        f"{size}, float32 truncated": (count, "truncated_normal", "float32"),
+        f"{size}, bfloat16 truncated": (2 * count, "truncated_normal", "bfloat16"),
+    }
+    commands = {"zeros": Command(zeros, out)}
+    for what, (n, initializer, dtype) in kinds.items():
+        source = bench.squares(initializer, n, dtype=dtype)
+        commands[what] = Command((*INITGEN, "generate", source, "--output", out, *MEMORY), out)
+        first = bench.squares(initializer, 1, dtype=dtype)
+        run(Command((*INITGEN, "generate", first, "--output", out), out), bench.folder)
+        remove(out)
+    runs = in_turn(commands, 1 if bench.quick else 5, bench.folder)
+    reference = runs.pop("zeros")
+    least = median(r.seconds for r in reference)
+    lines = [_seconds(f"{size}, zeros", "`pwritev`", reference)]
+    for what, found in runs.items():
+        gain = least / median(r.seconds for r in found)
+        lines.append(_seconds(what, "initgen", found, gain, Target(">=", 0.9)))
+    return lines
+
+
+def memory(bench: Bench) -> list[Line]:
+    """Write one tensor of growing size; see what memory it takes."""
+    lines = []
+    for suffix in ("safetensors", "h5"):
+        for mib in (64, 256) if bench.quick else (64, 1024, 4096):
+            layer = {"name": "kernel", "shape": [mib * 64, 4096], "initializer": "he_normal"}
+            source = bench.manifest("one", [layer])
+            out = bench.folder / f"one.{suffix}"
+            command = Command((*INITGEN, "generate", source, "--output", out), out)
+            runs = in_turn({"one": command}, 1 if bench.quick else 3, bench.folder)["one"]
+            peaks = [r.peak for r in runs]
+            what = f"one tensor of {mib:,} MiB to {suffix}"
+            lines.append(Line(what, "initgen", "MiB", peaks, target=Target("<=", 200)))
+    return lines
+
+
+def tensors(bench: Bench) -> list[Line]:
+    """Write very many tensors."""
+    count = 4_000 if bench.quick else 100_000
+    parts = ("q", "k", "v", "o")
+    shape = {"shape": [16, 16], "initializer": "he_normal"}
+    body = [{"name": f"h.{{i}}.{part}", **shape} for part in parts]
+    repeated = bench.manifest("repeated", [{"repeat": {"i": count // 4}, "layers": body}])
+    names = [f"h.{i}.{part}" for i in range(count // 4) for part in parts]
+    listed = bench.manifest("listed", [{"name": name, **shape} for name in names])
+    as_json = listed.rename(listed.with_suffix(".json"))
+    commands = {}
+    for suffix in ("safetensors", "h5"):
+        out = bench.folder / f"many.{suffix}"
+        for how, source in {"by `repeat`": repeated, "listed in JSON": as_json}.items():
+            what = f"{count:,} tensors {how} to {suffix}"
+            commands[what] = Command((*INITGEN, "generate", source, "--output", out), out)
+    runs = in_turn(commands, 1 if bench.quick else 3, bench.folder)
+    target = Target("<=", 10)
+    return [_seconds(what, "initgen", found, target=target) for what, found in runs.items()]
+
+
+def _seconds(
+    what: str,
+    by: str,
+    runs: list[Run],
+    gain: float | None = None,
+    target: Target | None = None,
+) -> Line:
+    """Return the line of a process's runs."""
+    seconds = [r.seconds for r in runs]
+    return Line(what, by, "s", seconds, gain, target, max(r.peak for r in runs))
+
+
+ROWS: Mapping[str, Any] = {
+    "kernels": kernels,
+    "start": start,
+    "files": files,
+    "disk": disk,
+    "memory": memory,
+    "tensors": tensors,
+}

@@ -1,0 +1,211 @@
+"""Whatever is wrong with a request ends in one clear line, and nothing on disk is changed.
+
+What manifests can get wrong by themselves is in tests/unit/bad_manifests.yaml.
+"""
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+import initlib
+from initlib import _write
+
+CODE = """
+import numpy as np
+from initlib.initializers import Initializer
+
+def shape(shape, dtype=None): return np.zeros((3, 3), dtype)
+def dtype(shape, dtype=None): return np.zeros(shape, "float64")
+def nothing(shape, dtype=None): pass
+def fails(shape, dtype=None): return 1 / 0
+def arguments(shape): return np.zeros(shape)
+def two_lines(shape, dtype=None): raise ValueError("one\\ntwo")
+number = 3
+
+class Filling(Initializer):
+    def fill(self, out, start, target): raise KeyError("lost")
+
+class Picky(Initializer):
+    def __init__(self, scale): self.scale = scale
+"""
+
+
+def layer(**keys):
+    return {"name": "w", "shape": [4, 4], "initializer": "he_normal", **keys}
+
+
+def write(folder, manifest):
+    (folder / "m.json").write_text(json.dumps(manifest, indent=1))
+    (folder / "code.py").write_text(CODE)
+    (folder / "broken.py").write_text("def f(:\n")
+    (folder / "old.h5").write_text("precious")
+
+
+def refused(folder, error, **arguments):
+    """Run generate, which must fail and change nothing; return the message."""
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(error) as caught:
+        initlib.generate(folder / "m.json", **{"output": folder / "m.safetensors", **arguments})
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert after == before
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"initializer": "he_norml"}, "m.json:9: layers[0].initializer: for 'w': unknown init"),
+        ({"inizializer": "ones"}, "unknown key 'inizializer'; did you mean 'initializer'?"),
+        ({"shape": "4x4"}, "m.json:5: layers[0].shape: "),
+        ({"shape": [4, -4]}, "layers[0].shape[1]: received -4, expected"),
+        ({"shape": [2**40, 2**40]}, "layers[0].shape: "),
+        ({"dtype": "int8"}, "random values need a floating-point dtype, received int8"),
+        ({"initializer": "random_normal(stddev=-1)"}, "expected a stddev of 0 or more"),
+        ({"initializer": "random_normal(stddev=1/0)"}, "layers[0].initializer"),
+        ({"initializer": "random_normal(stddev=width)"}, "'width'"),
+        ({"initializer": "random_normal(stddev"}, "layers[0].initializer"),
+        ({"initializer": "random_normal(stddev=1e9)", "dtype": "float16"}, "the largest float16"),
+        ({"initializer": {"class_name": "Constant", "config": {"value": ".nan"}}}, "number"),
+        ({"initializer": "constant(0.5)", "dtype": "int32"}, "int32"),
+        ({"name": "a/../b", "initializer": "ones"}, "a/../b"),
+        ({"name": ""}, "layers[0].name"),
+    ],
+)
+def test_wrong_layers(tmp_path, keys, problem):
+    write(tmp_path, {"layers": [layer(**keys)]})
+    message = refused(tmp_path, initlib.ManifestError, output=tmp_path / "m.h5")
+    assert message.startswith(f"{tmp_path / 'm.json'}:")
+    assert problem in message
+
+
+@pytest.mark.parametrize("file_format", ["safetensors", "hdf5"])
+def test_unholdable_names(tmp_path, file_format):
+    write(tmp_path, {"layers": [layer(), layer(name="__metadata__")]})
+    message = refused(tmp_path, initlib.ManifestError, format=file_format)
+    assert "m.json:" in message
+    assert "layers[1]: '__metadata__'" in message
+
+
+def test_a_dataset_cannot_be_a_group_too(tmp_path):
+    write(tmp_path, {"layers": [layer(name="a"), layer(name="a/b")]})
+    message = refused(tmp_path, initlib.ManifestError, output=tmp_path / "m.h5")
+    assert "layers[" in message
+    assert "'a/b'" in message
+
+
+@pytest.mark.parametrize(
+    ("initializer", "problem"),
+    [
+        ("code.py:shape", "expected shape (4, 4) from shape, received (3, 3)"),
+        ("code.py:dtype", "expected dtype float32 from dtype, received float64"),
+        ("code.py:nothing", "code.py:nothing"),
+        ("code.py:fails", "code.py:fails raised ZeroDivisionError: division by zero (code.py:8)"),
+        ("code.py:arguments", "expected arguments(shape, dtype=None)"),
+        ("code.py:two_lines", "raised ValueError: one two (code.py:10)"),
+        ("code.py:Filling", "code.py:Filling raised KeyError: 'lost' (code.py:14)"),
+        ("code.py:Picky", "code.py:Picky raised TypeError: "),
+        ("code.py:Pickie", "code.py has no 'Pickie'; did you mean 'Picky'?"),
+        ("code.py:number", "expected a class or a function, but code.py:number is 3"),
+        ("cod.py:f", "there is no file cod.py beside the manifest; did you mean 'code.py'?"),
+        ("broken.py:f", "importing broken.py raised SyntaxError: "),
+        ("no_such_package.module:f", "importing no_such_package.module raised ModuleNotFoundError"),
+    ],
+)
+def test_custom_code(tmp_path, initializer, problem):
+    write(tmp_path, {"layers": [layer(name="other"), layer(initializer=initializer)]})
+    message = refused(tmp_path, initlib.ManifestError, allow_code=True)
+    assert "layers[1]" in message
+    assert "'w'" in message
+    assert problem in message
+    assert "runs only where --allow-code" in refused(tmp_path, initlib.ManifestError)
+
+
+def test_code_of_a_manifest_is_not_run_unless_allowed(tmp_path):
+    write(tmp_path, {"layers": [layer(initializer="code.py:shape")]})
+    (tmp_path / "code.py").write_text("open('ran', 'w')")
+    refused(tmp_path, initlib.ManifestError)
+    refused(tmp_path, initlib.ManifestError, dry_run=True)
+
+
+def test_no_space(tmp_path):
+    write(tmp_path, {"layers": [layer(shape=[2**57], initializer="zeros")]})
+    message = refused(tmp_path, initlib.StorageError)
+    assert "m.safetensors: 512.0PiB are needed, but the disk has only " in message
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "h5"])
+def test_the_disk_fills_up_on_the_way(tmp_path, monkeypatch, suffix):
+    write(tmp_path, {"layers": [layer(shape=[3 << 20])]})
+    calls = []
+
+    def pwritev(fd, buffers, offset):
+        calls.append(offset)
+        if len(calls) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.writev(os.open(os.devnull, os.O_WRONLY), buffers)
+
+    monkeypatch.setattr(_write.os, "pwritev", pwritev)
+    path = tmp_path / f"m.{suffix}"
+    message = refused(tmp_path, initlib.StorageError, output=path, memory="1MiB", threads=1)
+    assert message == f"{path}: No space left on device"
+
+
+@pytest.mark.parametrize("name", ["old.h5", "m.safetensors"])
+def test_a_limit_on_file_sizes(tmp_path, name):
+    """A real fault of the system: the file may not grow."""
+    write(tmp_path, {"layers": [layer(shape=[1 << 20])]})
+    run = subprocess.run(
+        [sys.executable, "-m", "initgen", "generate", "m.json", "-o", name, "--force"],
+        cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (3, "")
+    assert run.stderr.count("\n") == 1
+    assert "File too large" in run.stderr
+    assert (tmp_path / "old.h5").read_text() == "precious"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"m.json", "code.py", "broken.py", "old.h5"}
+
+
+@pytest.mark.parametrize("output", ["/proc/m.safetensors", "/proc/m.h5"])
+def test_a_folder_that_takes_no_files(tmp_path, output):
+    write(tmp_path, {"layers": [layer()]})
+    assert output in refused(tmp_path, initlib.StorageError, output=output)
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "/dev/null", "/dev"])
+def test_outputs_that_are_no_files(tmp_path, output):
+    write(tmp_path, {"layers": [layer()]})
+    message = refused(tmp_path, initlib.RequestError, output=output, format="hdf5", force=True)
+    assert message == f"{output}: expected a file's name, but it is a folder or a device"
+
+
+def test_a_link_is_followed(tmp_path):
+    write(tmp_path, {"layers": [layer()]})
+    (tmp_path / "link.h5").symlink_to("old.h5")
+    initlib.generate(tmp_path / "m.json", tmp_path / "link.h5", force=True)
+    assert (tmp_path / "link.h5").is_symlink()
+    assert (tmp_path / "old.h5").read_bytes()[1:4] == b"HDF"
+
+
+def test_an_output_that_appears_meanwhile_is_kept(tmp_path):
+    write(tmp_path, {"layers": [layer()]})
+    path = tmp_path / "m.safetensors"
+
+    def appear(done, total):
+        path.write_text("precious")
+
+    with pytest.raises(initlib.RequestError, match=r"m\.safetensors exists"):
+        initlib.generate(tmp_path / "m.json", path, progress=appear)
+    assert path.read_text() == "precious"
+    assert not [p for p in tmp_path.iterdir() if p.suffix == ".tmp"]

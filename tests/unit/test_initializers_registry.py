@@ -1,0 +1,292 @@
+"""Identifiers, configs and the catalogue."""
+
+import json
+import re
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from initlib import initializers, random
+from initlib._errors import RequestError
+from initlib.initializers import (
+    Constant,
+    HeNormal,
+    Initializer,
+    Ones,
+    RandomNormal,
+    RandomUniform,
+    SeedGenerator,
+    VarianceScaling,
+    Zeros,
+)
+
+# As keras.initializers has them.
+ALIASES = {
+    "Zeros": ["zeros", "zero"],
+    "Ones": ["ones", "one"],
+    "Constant": ["constant"],
+    "Identity": ["identity", "IdentityInitializer"],
+    "RandomNormal": ["random_normal", "normal"],
+    "RandomUniform": ["random_uniform", "uniform"],
+    "TruncatedNormal": ["truncated_normal"],
+    "VarianceScaling": ["variance_scaling"],
+    "GlorotNormal": ["glorot_normal"],
+    "GlorotUniform": ["glorot_uniform"],
+    "HeNormal": ["he_normal"],
+    "HeUniform": ["he_uniform"],
+    "LecunNormal": ["lecun_normal"],
+    "LecunUniform": ["lecun_uniform"],
+    "Orthogonal": ["orthogonal", "OrthogonalInitializer"],
+    "STFT": ["stft", "STFTInitializer"],
+}
+
+
+class Scaled(Initializer):
+    def __init__(self, factor, base=None):
+        self.factor, self.base = factor, base
+
+    def __call__(self, shape, dtype=None):
+        return np.full(shape, self.factor, dtype)
+
+    def get_config(self):
+        return {"factor": self.factor, "base": self.base}
+
+
+def halves(shape, dtype=None):
+    return np.full(shape, 0.5, dtype)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    from initlib.initializers import _configs
+
+    monkeypatch.setattr(_configs, "REGISTERED", {})
+    monkeypatch.setattr(_configs, "_registered_names", {})
+    initializers.register("mine")(Scaled)
+    initializers.register(name="halved")(halves)
+
+
+@pytest.mark.parametrize(
+    ("name", "alias"), [(name, alias) for name in ALIASES for alias in [name, *ALIASES[name]]]
+)
+def test_identifiers(name, alias):
+    assert type(initializers.get(alias)).__name__ == name
+    assert type(initializers.deserialize({"class_name": alias, "config": {}})).__name__ == name
+    assert getattr(initializers, alias).__name__ == name
+    assert initializers.lookup(alias).name == name
+
+
+def test_the_module_lists_its_names():
+    assert set(dir(initializers)) >= {*initializers.__all__, "he_normal", "zero"}
+    assert all(hasattr(initializers, name) for name in initializers.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'he_norma'"):
+        initializers.he_norma  # noqa: B018
+
+
+def test_the_catalogue_is_complete():
+    entries = initializers.catalogue()
+    assert {entry.name: list(entry.aliases) for entry in entries} == ALIASES
+    for entry in entries:
+        assert re.fullmatch(r"[A-Z].*\.", entry.summary)
+        assert entry.formula
+    he = next(entry for entry in entries if entry.name == "HeNormal")
+    assert he.formula == "stddev = sqrt(2 / fan_in)"
+    assert he.arguments == {"seed": None, "input_axes": None, "output_axes": None}
+
+
+@pytest.mark.parametrize(
+    ("identifier", "message"),
+    [
+        ("glorot_unifrom", "unknown initializer 'glorot_unifrom'; did you mean 'glorot_uniform'?"),
+        ("qqq", "unknown initializer 'qqq'; expected one of zeros, ones, constant, "),
+        ("initializer", "unknown initializer 'initializer'; "),
+        ({"class_name": "Zeross"}, "unknown initializer 'Zeross'; did you mean 'Zeros'?"),
+        ({"config": {}}, "expected a config with a 'class_name', received {'config': {}}"),
+        (3, "expected an initializer's name, config, class, array or a callable, received 3"),
+        ([1, 2], "expected an initializer's name, config, class, array or a callable, received ["),
+        (
+            {"class_name": "RandomNormal", "module": "theirs"},
+            "unknown initializer 'RandomNormal' of module theirs; pass a custom one in "
+            "custom_objects, or register it",
+        ),
+        ({"class_name": "Zeros", "module": None}, "unknown initializer 'Zeros' of module None; "),
+        ({"class_name": "function", "config": "f", "module": "m"}, "unknown initializer 'f' of "),
+        ({"class_name": "__lambda__", "config": {}}, "unknown initializer '__lambda__'; "),
+        ({"class_name": "Zeros", "config": [1]}, "expected a dict of arguments as 'config', rec"),
+        (
+            {"class_name": "RandomNormal", "config": {"stdev": 1}},
+            "RandomNormal has no argument 'stdev'; did you mean 'stddev'?",
+        ),
+        (
+            {"class_name": "RandomNormal", "config": {"q": 1}},
+            "RandomNormal has no argument 'q'; expected mean, stddev, seed",
+        ),
+        ({"class_name": "Zeros", "config": {"a": 1}}, "Zeros has no argument 'a'; it takes none"),
+        (Scaled, "Scaled: missing a required argument: 'factor'"),
+    ],
+)
+def test_what_get_refuses(identifier, message):
+    with pytest.raises(RequestError) as caught:
+        initializers.get(identifier)
+    assert str(caught.value).startswith(message)
+
+
+def test_lookup_refuses_unknown_names():
+    with pytest.raises(RequestError, match="unknown initializer 'he'"):
+        initializers.lookup("he")
+
+
+def test_get_of_objects():
+    instance = HeNormal()
+    assert initializers.get(instance) is instance
+    assert type(initializers.get(HeNormal)) is HeNormal
+    assert initializers.get(halves) is halves
+    assert initializers.get(None) is None
+    assert initializers.deserialize(None) is None
+
+
+def test_configs_have_keras_form():
+    assert initializers.serialize(RandomNormal(0.5, 2, seed=7)) == {
+        "module": "keras.initializers",
+        "class_name": "RandomNormal",
+        "config": {"seed": 7, "mean": 0.5, "stddev": 2.0},
+        "registered_name": None,
+    }
+
+
+def test_seed_generators_in_configs():
+    config = initializers.serialize(HeNormal(SeedGenerator(7, name="mine")))
+    assert config["config"]["seed"] == {
+        "module": "keras.random",
+        "class_name": "SeedGenerator",
+        "config": {"seed": 7, "name": "mine"},
+        "registered_name": None,
+    }
+    first, again = initializers.get(config), initializers.get(config)
+    assert isinstance(first.seed, SeedGenerator)
+    one, two = first((4,)), first((4,))
+    assert not np.array_equal(one, two)
+    np.testing.assert_array_equal(again((4,)), one)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(6, dtype=np.int16).reshape(2, 3),
+        np.array([0.5, -1], ml_dtypes.bfloat16),
+        [[1, 2.5]],
+        2,
+        True,
+    ],
+)
+def test_constants_in_configs(value):
+    config = initializers.serialize(Constant(value))
+    again = initializers.get(json.loads(json.dumps(config)))
+    assert initializers.serialize(again) == config
+    shape = np.shape(value) or (2,)
+    np.testing.assert_array_equal(again(shape), Constant(value)(shape))
+    if isinstance(value, np.ndarray):
+        assert config["config"]["value"]["class_name"] == "__numpy__"
+        assert again.value.dtype == value.dtype
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), ml_dtypes.bfloat16(0.5)])
+def test_scalars_become_pythons(value):
+    written = initializers.serialize(Constant(value))["config"]["value"]
+    assert type(written) is float
+    assert written == 0.5
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"class_name": "__numpy__", "config": {"value": [1]}},
+        {"class_name": "__numpy__", "config": {"value": ["a"], "dtype": "float32"}},
+        {"class_name": "SeedGenerator", "config": {"seed": "a"}},
+        {"class_name": "SeedGenerator", "config": {"foo": 1}},
+        {"a": 1},
+    ],
+)
+def test_nested_configs_that_are_wrong(value):
+    with pytest.raises(RequestError, match="expected the config of an array or a SeedGenerator"):
+        Constant.from_config({"value": value})
+    with pytest.raises(RequestError, match="expected the config of an array or a SeedGenerator"):
+        RandomNormal(seed=value)
+
+
+def test_older_configs():
+    for extra in (
+        {},
+        {"module": "keras.initializers", "registered_name": None, "build_config": {}},
+        {"module": "tensorflow.keras.initializers", "registered_name": "RandomUniform"},
+    ):
+        config = {"class_name": "RandomUniform", "config": {"minval": -1, "maxval": 2}, **extra}
+        made = initializers.deserialize(config)
+        assert (made.minval, made.maxval) == (-1, 2)
+    assert type(initializers.deserialize({"class_name": "Ones", "config": None})) is Ones
+
+
+def test_custom_classes_by_custom_objects():
+    config = initializers.serialize(Scaled(3, base=VarianceScaling(2.0)))
+    assert config["class_name"] == config["registered_name"] == "Scaled"
+    assert config["module"] == __name__
+    assert config["config"]["base"] == initializers.serialize(VarianceScaling(2.0))
+    made = initializers.deserialize(config, custom_objects={"Scaled": Scaled})
+    assert made((2,), "float32").tolist() == [3, 3]
+    with pytest.raises(RequestError, match="unknown initializer 'Scaled' of module"):
+        initializers.deserialize(config)
+
+
+def test_custom_objects_come_first():
+    assert initializers.deserialize("zeros", {"zeros": halves}) is halves
+    assert type(initializers.deserialize("zeros", {"other": halves})) is Zeros
+
+
+def test_classes_without_from_config():
+    class Plain:
+        def __init__(self, value=1):
+            self.value = value
+
+        def __call__(self, shape, dtype=None):
+            return np.full(shape, self.value, dtype)
+
+    config = {"class_name": "Plain", "config": {"value": 3}}
+    assert initializers.deserialize(config, {"Plain": Plain}).value == 3
+    config["config"] = {"valeu": 3}
+    with pytest.raises(RequestError, match="Plain has no argument 'valeu'; did you mean 'value'"):
+        initializers.deserialize(config, {"Plain": Plain})
+
+
+def test_registered_ones(registered):
+    assert initializers.serialize(Scaled(3))["registered_name"] == "mine>Scaled"
+    made = initializers.get(initializers.serialize(Scaled(3)))
+    assert (type(made), made.factor) == (Scaled, 3)
+    assert initializers.get({"class_name": "mine>Scaled", "config": {"factor": 4}}).factor == 4
+    assert initializers.get("Custom>halved") is halves
+    assert initializers.get(initializers.serialize(halves)) is halves
+
+
+def test_functions_in_configs():
+    config = initializers.serialize(halves)
+    assert config == {
+        "module": "builtins",
+        "class_name": "function",
+        "config": "halves",
+        "registered_name": "function",
+    }
+    assert initializers.deserialize(config, {"halves": halves}) is halves
+
+
+def test_what_has_no_config():
+    with pytest.raises(RequestError, match="can't write a lambda to a config"):
+        initializers.serialize(lambda shape, dtype=None: None)
+    with pytest.raises(RequestError, match="to a config: it has no get_config"):
+        initializers.serialize(Zeros)
+    with pytest.raises(RequestError, match="to a config: it has no get_config"):
+        initializers.serialize(object())
+
+
+def test_the_random_functions_share_the_class():
+    assert random.SeedGenerator is initializers.SeedGenerator
+    assert type(initializers.get("uniform")) is RandomUniform
