@@ -37,7 +37,9 @@ def generate(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Glob of the tensors to write; can be given several times."),
+        typer.Option(
+            metavar="GLOB", help="Leave out tensors of other names; can be given several times."
+        ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
     memory: Annotated[str, typer.Option(help="What buffers may take in all.")] = "64MiB",

@@ -16,7 +16,7 @@ from initgen._console import print_table
 def initializers(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Show one in detail, by any of its names."),
+        typer.Argument(metavar="NAME", help="Show one in detail, by any of its names."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

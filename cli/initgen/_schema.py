@@ -10,7 +10,8 @@ import initlib
 def schema() -> None:
     """Print the JSON Schema of manifests, for editors.
 
-    VS Code's YAML extension uses it where a manifest starts with the line
-    "# yaml-language-server: $schema=initgen.schema.json".
+    Saved as initgen.schema.json, VS Code's YAML extension uses it where a manifest starts with
+
+    # yaml-language-server: $schema=initgen.schema.json
     """
     print(json.dumps(initlib.schema(), indent=2))
