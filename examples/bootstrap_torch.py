@@ -22,7 +22,7 @@ def main(folder: str = "gpt2", *changes: str) -> None:
     manifest = yaml.safe_load(MANIFEST.read_text())
     for change in changes:
         name, value = change.split("=")
-        manifest["vars"][name] = int(value)
+        manifest["vars"][name] = yaml.safe_load(value)
 
     # GPT-2's heads are 64 wide, whatever its size.
     config = GPT2Config(**manifest["vars"], n_head=manifest["vars"]["n_embd"] // 64)

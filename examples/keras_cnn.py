@@ -36,8 +36,7 @@ def main(weights: str = "keras_cnn.weights.h5") -> None:
     initlib.generate(MANIFEST, weights, force=True)
     model = build_model()
     model.load_weights(weights)
-    for variable in model.weights:
-        values = keras.ops.convert_to_numpy(variable)
+    for variable, values in zip(model.weights, model.get_weights(), strict=True):
         print(f"{variable.path:28} {values.shape!s:16} std {values.std():.4f}")
 
 

@@ -12,8 +12,8 @@ import sys
 INTRODUCTION = """\
 # The command
 
-Results go to standard output, progress and messages to standard error. With `--json` a command prints one JSON
-object. Bars are drawn on a terminal only.
+Results go to standard output, progress and messages to standard error. With `--json` a command
+prints one JSON object. Bars are drawn on a terminal only.
 
 | exit code | means |
 | --- | --- |

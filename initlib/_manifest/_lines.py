@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 
 from initlib._errors import ManifestError
+from initlib._manifest._wording import show
 
 # A scalar's 1-based line; of a mapping or list, also the lines of what is in it.
 Lines: TypeAlias = "int | tuple[int, dict[str, Lines] | list[Lines]]"
+# Keys that a path shows as they are; others might break its line.
+_PLAIN_KEY = re.compile(r"[\w<>-]{1,80}")
 Location: TypeAlias = tuple[str | int, ...]
 
 
@@ -28,7 +32,11 @@ def line_of(lines: Lines | None, location: Location) -> int | None:
 
 def path_of(location: Location) -> str:
     """Return a location as it is printed, such as `layers[3].shape[1]`."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    plain = (isinstance(part, str) and _PLAIN_KEY.fullmatch(part) for part in location)
+    parts = (
+        f".{part}" if simple else f"[{show(part)}]"
+        for part, simple in zip(location, plain, strict=True)
+    )
     return "".join(parts).removeprefix(".")
 
 

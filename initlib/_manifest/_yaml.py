@@ -14,6 +14,7 @@ import yaml
 
 from initlib._errors import ManifestError
 from initlib._manifest._lines import Lines, duplicate_key
+from initlib._manifest._wording import show
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # The tags that change nothing about how we read a value; all others are refused.
@@ -155,7 +156,7 @@ class _Builder:
     def _check_tag(self, event: Any, line: int) -> None:
         if event.tag not in _TAGS:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            raise self._error(f"expected plain data, received the YAML tag {tag}", line)
+            raise self._error(f"expected plain data, received the YAML tag {show(tag)}", line)
 
 
 def _plain(text: str) -> Any:

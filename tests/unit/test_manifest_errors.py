@@ -152,7 +152,7 @@ def test_missing_file_suggests_a_neighbour(tmp_path, monkeypatch):
     with pytest.raises(RequestError) as caught:
         read("manifset.yaml")
     assert str(caught.value) == "there is no file 'manifset.yaml'; did you mean 'manifest.yaml'?"
-    with pytest.raises(RequestError, match="^there is no file 'nowhere/m.yaml'$"):
+    with pytest.raises(RequestError, match=r"^there is no file 'nowhere/m\.yaml'$"):
         read("nowhere/m.yaml")
 
 
@@ -164,7 +164,7 @@ def test_folder_is_no_manifest(tmp_path):
 def test_unreadable_file(tmp_path):
     path = tmp_path / "file" / "m.yaml"
     path.parent.touch()
-    with pytest.raises(StorageError, match="cannot read .*: Not a directory"):
+    with pytest.raises(StorageError, match=r"cannot read .*: Not a directory"):
         read(path)
 
 
@@ -175,7 +175,7 @@ def test_what_no_manifest_can_be_read_from(source):
 
 
 def test_overrides_are_checked():
-    with pytest.raises(RequestError, match="expected a seed from 0 to .*, received -1"):
+    with pytest.raises(RequestError, match=r"expected a seed from 0 to .*, received -1"):
         read({"layers": []}, seed=-1)
     with pytest.raises(RequestError, match="unknown dtype 'fp16'; did you mean 'float16'"):
         read({"layers": []}, dtype="fp16")

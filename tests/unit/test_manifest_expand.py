@@ -52,7 +52,7 @@ layers:
     assert kinds == ["truncated_normal", "truncated_normal", "zeros", "random_normal"]
     assert tensors[3].initializer.config == {"stddev": 0.01}
     assert tensors[3].where.path == "layers[1].layers[2]"
-    assert (tensors[3].where.line, tensors[3].initializer.where.line) == (13, 14)
+    assert (tensors[3].where.line, tensors[3].initializer.where.line) == (14, 15)
     assert tensors[1].initializer.where.path == "rules[1].initializer"
 
 

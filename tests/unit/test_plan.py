@@ -84,7 +84,7 @@ def test_what_cannot_be_resolved(initializer, problem):
 
 
 def test_random_integers_are_refused():
-    with pytest.raises(ManifestError, match="for 'a': .*floating-point.*int32"):
+    with pytest.raises(ManifestError, match=r"for 'a': .*floating-point.*int32"):
         plan_of([layer("a", initializer="he_normal", dtype="int32")])
 
 
