@@ -37,6 +37,7 @@ class TensorPlan:
         seed: the seed behind its stream, unless the initializer has its own.
         target: what the initializer is given to fill.
         where: its place in the manifest.
+        streams: whether any piece of it can be made alone.
     """
 
     entry: Entry
@@ -45,11 +46,7 @@ class TensorPlan:
     seed: int
     target: Target
     where: Where
-
-    @property
-    def streams(self) -> bool:
-        """Whether any piece of it can be made alone."""
-        return initializers.streams(self.initializer)
+    streams: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +136,8 @@ class _Resolver:
     manifest: Manifest
     allow_code: bool
     _made: dict[str, Any] = field(default_factory=dict)
+    # The same by the spec's identity: quick, where a repeat has made thousands of tensors of one.
+    _found: dict[int, Any] = field(default_factory=dict)
 
     def __call__(self, spec: TensorSpec) -> TensorPlan:
         """Resolve one tensor."""
@@ -152,7 +151,10 @@ class _Resolver:
             where = spec.initializer.where or spec.where
             raise where.error(f"for {spec.name!r}: {error}") from error
         entry = Entry(spec.name, dtype, spec.shape)
-        return TensorPlan(entry, initializer, spec.initializer, spec.seed, target, spec.where)
+        streams = initializers.streams(initializer)
+        return TensorPlan(
+            entry, initializer, spec.initializer, spec.seed, target, spec.where, streams
+        )
 
     def _initializer(self, spec: InitializerSpec) -> Any:
         """Return the initializer of a spec; custom code is run anew for each tensor."""
@@ -163,11 +165,14 @@ class _Resolver:
                     "allow_code=True) lets it"
                 )
             return _custom.load(spec.identifier, spec.config, self.manifest.folder)
+        if id(spec) in self._found:
+            return self._found[id(spec)]
         key = json.dumps([spec.identifier, spec.args, spec.config, spec.keras], sort_keys=True)
         if key not in self._made:
             config = {**(spec.keras or {}), "class_name": spec.identifier}
             config["config"] = {**_positional(spec), **spec.config}
             self._made[key] = initializers.deserialize(config)
+        self._found[id(spec)] = self._made[key]
         return self._made[key]
 
 

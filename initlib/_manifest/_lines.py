@@ -32,12 +32,11 @@ def line_of(lines: Lines | None, location: Location) -> int | None:
 
 def path_of(location: Location) -> str:
     """Return a location as it is printed, such as `layers[3].shape[1]`."""
-    plain = (isinstance(part, str) and _PLAIN_KEY.fullmatch(part) for part in location)
-    parts = (
-        f".{part}" if simple else f"[{show(part)}]"
-        for part, simple in zip(location, plain, strict=True)
-    )
-    return "".join(parts).removeprefix(".")
+    path = ""
+    for part in location:
+        simple = isinstance(part, str) and _PLAIN_KEY.fullmatch(part)
+        path += f".{part}" if simple else f"[{show(part)}]"
+    return path.removeprefix(".")
 
 
 def duplicate_key(key: str, source: str, line: int, lines: Lines) -> ManifestError:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from initlib._dtypes import DTYPES
 from initlib._manifest import read
 
+FIXED = settings(derandomize=True, deadline=None, max_examples=60)
+
 dimensions = st.integers(0, 4096) | st.sampled_from(["d", "4*d", "d/2", "d + n"])
 values = st.recursive(
     st.none()
@@ -87,8 +89,8 @@ def tensors(manifest):
     return [(t.name, t.shape, t.dtype, t.layout, t.seed, t.initializer) for t in manifest.tensors()]
 
 
+@FIXED
 @given(manifests)
-@settings(max_examples=60)
 def test_canonical_form(data):
     manifest = read(data)
     canonical = json.dumps(manifest.canonical(), sort_keys=True, allow_nan=False)
@@ -98,8 +100,8 @@ def test_canonical_form(data):
     assert json.dumps(again.canonical(), sort_keys=True) == canonical
 
 
+@FIXED
 @given(manifests)
-@settings(max_examples=60)
 def test_yaml_and_json_agree(data):
     plain = read(data).canonical()
     as_yaml = yaml.dump(plain, Dumper=Quoting, sort_keys=False)

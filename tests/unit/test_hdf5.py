@@ -1,0 +1,239 @@
+"""initlib._formats._hdf5: groups, datasets, types, and other people's files."""
+
+import h5py
+import ml_dtypes
+import numpy as np
+import pytest
+
+from initlib._dtypes import DTYPES
+from initlib._errors import StorageError
+from initlib._formats import FORMATS, Entry, EntryError
+
+FORMAT = FORMATS["hdf5"]
+FLOAT32 = DTYPES["float32"]
+OPAQUE = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
+
+
+def make(path, entries, metadata=None, seed=1):
+    """Create a file with random bytes as values (0 and 1 for bools); return them by name."""
+    rng = np.random.default_rng(seed)
+    values = {e.name: rng.integers(0, 2, e.nbytes, dtype=np.uint8).tobytes() for e in entries}
+    offsets = FORMAT.create(path, entries, metadata or {})
+    with path.open("r+b") as file:
+        for entry, offset in zip(entries, offsets, strict=True):
+            file.seek(offset)
+            file.write(values[entry.name])
+    return values
+
+
+def datasets(path):
+    with h5py.File(path) as file:
+        found = {}
+        file.visititems(
+            lambda name, item: found.update({name: item}) if hasattr(item, "dtype") else None
+        )
+        yield from found.items()
+
+
+def test_every_dtype_and_kind_of_shape(tmp_path):
+    path = tmp_path / "m.h5"
+    entries = [
+        Entry(f"g/{name}/{len(shape)}", dtype, shape)
+        for name, dtype in DTYPES.items()
+        for shape in ((), (4,), (0, 3), (2, 3, 1))[: 4 if name != "bool" else 2]
+    ]
+    values = make(path, entries, {"initgen": "{}"})
+    found = {}
+    for name, dataset in datasets(path):
+        if name == "__metadata__":
+            continue
+        found[name] = dataset[()].tobytes()
+        kind = name.split("/")[1]
+        assert dataset.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
+        if kind in OPAQUE:
+            assert dataset.dtype == f"V{DTYPES[kind].itemsize}"
+            assert dict(dataset.attrs) == {"dtype": kind}
+        else:
+            assert dataset.dtype == kind
+            assert not dataset.attrs
+    assert found == values
+    contents = FORMAT.read(path)
+    assert sorted(contents.entries, key=lambda e: e.name) == sorted(entries, key=lambda e: e.name)
+
+
+def test_opaque_types_are_those_of_h5py_itself(tmp_path):
+    with h5py.File(tmp_path / "keras.h5", "w") as file:
+        file.create_dataset("x", data=np.ones(3, ml_dtypes.bfloat16)).attrs["dtype"] = "bfloat16"
+    make(tmp_path / "ours.h5", [Entry("x", DTYPES["bfloat16"], (3,))])
+    with h5py.File(tmp_path / "keras.h5") as keras, h5py.File(tmp_path / "ours.h5") as ours:
+        assert keras["x"].id.get_type() == ours["x"].id.get_type()
+        types = [file["x"].attrs.get_id("dtype").get_type() for file in (keras, ours)]
+        assert types[0] == types[1]
+
+
+def test_large_tensors_start_at_pages_and_small_ones_lie_close(tmp_path):
+    large = [Entry(f"large/{i}", DTYPES["int8"], (65536 + i,)) for i in range(5)]
+    small = [Entry(f"small/{i}", DTYPES["int8"], (8,)) for i in range(1000)]
+    offsets = FORMAT.create(tmp_path / "large.h5", [*small[:3], *large, *small[3:6]], {})
+    assert all(offset % 4096 == 0 for offset in offsets[3:-3])
+    FORMAT.create(tmp_path / "small.h5", small, {})
+    assert (tmp_path / "small.h5").stat().st_size < 500 * len(small)
+
+
+def test_no_bytes_are_shared(tmp_path):
+    path = tmp_path / "m.h5"
+    rng = np.random.default_rng(3)
+    entries = [
+        Entry(f"{i}", DTYPES["int8"], (int(n),)) for i, n in enumerate(rng.integers(0, 9999, 99))
+    ]
+    values = make(path, entries, {"k": "v"})
+    contents, data = FORMAT.read(path), path.read_bytes()
+    for entry, offset in zip(contents.entries, contents.offsets, strict=True):
+        assert data[offset : offset + entry.nbytes] == values[entry.name]
+    assert contents.metadata == {"k": "v"}
+
+
+def test_nothing_takes_down_the_time(tmp_path):
+    path = tmp_path / "m.h5"
+    make(path, [Entry("a/b/c", FLOAT32, (3,)), Entry("d", DTYPES["bfloat16"], ())], {"k": "v"})
+    with h5py.File(path) as file:
+        for name in ("/", "a", "a/b", "a/b/c", "d", "__metadata__"):
+            assert not file[name].id.get_create_plist().get_obj_track_times()
+            info = h5py.h5o.get_info(file[name].id)
+            assert (info.mtime, info.ctime) == (0, 0)
+
+
+def test_the_file_is_of_hdf5_1_8(tmp_path):
+    make(tmp_path / "m.h5", [Entry("a", FLOAT32, (3,))])
+    assert (tmp_path / "m.h5").read_bytes()[:9] == b"\x89HDF\r\n\x1a\n\x02"
+
+
+def test_metadata_larger_than_an_attribute(tmp_path):
+    path = tmp_path / "m.h5"
+    metadata = {"initgen": "é" * 100_000, "format": "pt"}
+    make(path, [], metadata)
+    assert FORMAT.read(path).metadata == metadata
+    with h5py.File(path) as file:
+        stored = file["__metadata__"]
+        assert (stored.dtype, stored.ndim) == (np.uint8, 1)
+        expected = '{"format":"pt","initgen":"' + "é" * 100_000 + '"}'
+        assert stored[()].tobytes().decode() == expected
+
+
+def test_many_tensors_in_one_group(tmp_path):
+    path = tmp_path / "m.h5"
+    entries = [Entry(f"g/t{i:04}", DTYPES["uint8"], (1 + i % 3,)) for i in range(3000)]
+    values = make(path, entries)
+    assert {n: d[()].tobytes() for n, d in datasets(path) if n != "__metadata__"} == values
+    assert list(FORMAT.read(path).entries) == entries
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        *((name, "cannot be empty") for name in ("", "/a", "a/", "a//b", "/")),
+        *((name, "cannot be empty, '.' or '..'") for name in (".", "a/.", "../a", "a/../b")),
+        ("a\0b", "NUL"),
+        ("__metadata__", "holds the file's metadata"),
+        ("__metadata__/a", "holds the file's metadata"),
+        ("b/c/d", "'b/c' is a tensor too"),
+        ("b/c/d/e", "'b/c' is a tensor too"),
+    ],
+)
+def test_names_that_hdf5_cannot_hold(tmp_path, name, problem):
+    entries = [Entry("x", FLOAT32, ()), Entry(name, FLOAT32, ()), Entry("b/c", FLOAT32, ())]
+    for refuse in (FORMAT.check, lambda *args: FORMAT.create(tmp_path / "m.h5", *args)):
+        with pytest.raises(EntryError, match=r"HDF5|group|metadata") as error:
+            refuse(entries, {})
+        assert problem in error.value.problem
+        assert error.value.index == 1
+    assert not (tmp_path / "m.h5").exists()
+
+
+def test_names_that_only_look_alike(tmp_path):
+    names = [
+        "a.b",
+        "...",
+        "a/__metadata__",
+        "b/c",
+        "b/cd/e",
+        "b-c/d",
+        "B/C",
+        "é",
+        "e\u0301",
+        "a b\n",
+    ]
+    values = make(tmp_path / "m.h5", [Entry(name, FLOAT32, (1,)) for name in names])
+    assert {
+        n: d[()].tobytes() for n, d in datasets(tmp_path / "m.h5") if n != "__metadata__"
+    } == values
+
+
+def test_more_dimensions_than_hdf5_has(tmp_path):
+    make(tmp_path / "m.h5", [Entry("x", FLOAT32, (1,) * 32)])
+    with pytest.raises(EntryError, match="at most 32 dimensions, got 33"):
+        FORMAT.check([Entry("x", FLOAT32, (1,) * 33)], {})
+
+
+def test_other_peoples_datasets(tmp_path):
+    """Only the plain ones have an offset; each has the dtype that h5py reads it as."""
+    path = tmp_path / "m.h5"
+    ones = np.ones((8, 8), np.float32)
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["plain"] = ones
+        file["flags"] = np.array([True, False])
+        file["swapped"] = ones.astype(">f4")
+        file.create_dataset("chunked", data=ones, chunks=(4, 4))
+        file.create_dataset("packed", data=ones, compression="gzip")
+        file.create_dataset("none", (0,), np.int16, maxshape=(None,))
+        narrow = h5py.h5t.IEEE_F32LE.copy()
+        narrow.set_fields(15, 7, 8, 0, 7)
+        narrow.set_size(2)
+        narrow.set_precision(16)
+        narrow.set_ebias(127)
+        h5py.h5d.create(file.id, b"narrow", narrow, h5py.h5s.create_simple((3,)))
+        file["soft"] = h5py.SoftLink("/plain")
+        file["away"] = h5py.ExternalLink("other.h5", "/x")
+    contents = FORMAT.read(path)
+    shapes = {entry.name: (entry.dtype.name, entry.shape) for entry in contents.entries}
+    assert shapes == {
+        "plain": ("float32", (8, 8)),
+        "flags": ("bool", (2,)),
+        "swapped": ("float32", (8, 8)),
+        "chunked": ("float32", (8, 8)),
+        "packed": ("float32", (8, 8)),
+        "none": ("int16", (0,)),
+        "narrow": ("float32", (3,)),
+    }
+    offsets = dict(zip(shapes, contents.offsets, strict=True))
+    plain = {name for name, offset in offsets.items() if offset is not None}
+    assert plain == {"plain", "flags", "none"}
+    data = path.read_bytes()
+    assert data[offsets["plain"] :][: ones.nbytes] == ones.tobytes()
+    assert data[offsets["flags"] :][:2] == b"\1\0"
+
+
+@pytest.mark.parametrize(
+    "case", ["text", "complex", "opaque", "label", "empty", "external", "virtual"]
+)
+def test_datasets_that_are_no_tensors_are_named(tmp_path, case):
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        if case == "text":
+            file["x"] = "words"
+        elif case == "complex":
+            file["x"] = np.ones(3, np.complex64)
+        elif case in ("opaque", "label"):
+            dataset = file.create_dataset("x", data=np.ones(3, ml_dtypes.bfloat16))
+            if case == "label":
+                dataset.attrs["dtype"] = "float8_e5m2"
+        elif case == "empty":
+            file["x"] = h5py.Empty("f4")
+        elif case == "external":
+            file.create_dataset("x", (3,), "f4", external=[("other.bin", 0, 12)])
+        else:
+            virtual = h5py.VirtualLayout((3,), "f4")
+            virtual[:] = h5py.VirtualSource("other.h5", "y", (3,))
+            file.create_virtual_dataset("x", virtual)
+    with pytest.raises(StorageError, match=r"m\.h5: cannot read as HDF5: dataset 'x' has "):
+        FORMAT.read(path)

@@ -1,0 +1,148 @@
+"""initlib._formats._safetensors: the bytes of the header and the places of the tensors."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors
+from safetensors.numpy import save_file
+
+from initlib._dtypes import DTYPES
+from initlib._errors import RequestError
+from initlib._formats import FORMATS, Entry, EntryError
+from initlib._formats._safetensors import MAX_HEADER
+
+FORMAT = FORMATS["safetensors"]
+
+
+def test_a_whole_file_byte_for_byte(tmp_path):
+    path = tmp_path / "m.safetensors"
+    entries = [
+        Entry("b/é", DTYPES["bool"], (2, 1)),
+        Entry("a", DTYPES["bfloat16"], ()),
+        Entry("c", DTYPES["float64"], (0, 3)),
+    ]
+    offsets = FORMAT.create(path, entries, {"z": "1", "format": "pt"})
+    header = (
+        '{"__metadata__":{"format":"pt","z":"1"},'
+        '"a":{"data_offsets":[0,2],"dtype":"BF16","shape":[]},'
+        '"b/é":{"data_offsets":[2,4],"dtype":"BOOL","shape":[2,1]},'
+        '"c":{"data_offsets":[0,0],"dtype":"F64","shape":[0,3]}}'
+    ).encode()
+    expected = (4096 - 8).to_bytes(8, "little") + header + b" " * (4088 - len(header)) + b"\0" * 4
+    assert path.read_bytes() == expected
+    assert offsets == [4098, 4096, 4096]
+
+
+def test_tensors_are_aligned_without_holes(tmp_path):
+    path = tmp_path / "m.safetensors"
+    rng = np.random.default_rng(1)
+    entries = [
+        Entry(f"{i}", list(DTYPES.values())[i % len(DTYPES)], (int(rng.integers(0, 50)),))
+        for i in range(200)
+    ]
+    offsets = FORMAT.create(path, entries, {})
+    assert all(o % e.dtype.itemsize == 0 for e, o in zip(entries, offsets, strict=True))
+    assert min(offsets) % 4096 == 0
+    end = min(offsets)
+    for offset, entry in sorted(
+        zip(offsets, entries, strict=True), key=lambda pair: (pair[0], pair[1].nbytes)
+    ):
+        assert offset == end
+        end += entry.nbytes
+    assert end == path.stat().st_size
+    # Among tensors of one item size the order is the one given.
+    wide = [o for e, o in zip(entries, offsets, strict=True) if e.dtype.itemsize == 8]
+    assert wide == sorted(wide)
+
+
+def test_the_data_starts_at_a_page_whatever_the_header_is(tmp_path):
+    def data_start(index, padding):
+        path = tmp_path / f"{index}"
+        (offset,) = FORMAT.create(path, [Entry("x", DTYPES["int8"], (1,))], {"k": "v" * padding})
+        return offset, path.read_bytes()[8:offset].rstrip(b" ")
+
+    _, bare = data_start(0, 0)
+    full = 4096 - 8 - len(bare)
+    assert data_start(1, full)[0] == 4096
+    assert data_start(2, full + 1)[0] == 8192
+
+
+def test_the_real_reader_finds_every_dtype(tmp_path):
+    path = tmp_path / "m.safetensors"
+    rng = np.random.default_rng(2)
+    entries = [Entry(name, dtype, (3, 5)) for name, dtype in DTYPES.items()]
+    values = {e.name: rng.integers(0, 2, e.nbytes, dtype=np.uint8).tobytes() for e in entries}
+    offsets = FORMAT.create(path, entries, {"format": "pt", "initgen": '{"é":"\\"\n"}'})
+    with path.open("r+b") as file:
+        for entry, offset in zip(entries, offsets, strict=True):
+            file.seek(offset)
+            file.write(values[entry.name])
+    found = dict(safetensors.deserialize(path.read_bytes()))
+    assert len(found) == 15
+    assert {name: bytes(tensor["data"]) for name, tensor in found.items()} == values
+    with safetensors.safe_open(path, "numpy") as file:
+        assert file.metadata() == {"format": "pt", "initgen": '{"é":"\\"\n"}'}
+        for name in set(DTYPES) - {"bfloat16", "float8_e4m3fn", "float8_e5m2"}:
+            tensor = file.get_tensor(name)
+            assert (tensor.dtype, tensor.shape, tensor.tobytes()) == (name, (3, 5), values[name])
+
+
+def test_reading_gives_tensors_in_the_order_of_their_bytes(tmp_path):
+    path = tmp_path / "m.safetensors"
+    entries = [Entry("a", DTYPES["int8"], (5,)), Entry("b", DTYPES["int64"], (2,))]
+    offsets = FORMAT.create(path, entries, {"k": "v"})
+    contents = FORMAT.read(path)
+    assert contents.entries == (entries[1], entries[0])
+    assert contents.offsets == (offsets[1], offsets[0])
+    assert contents.metadata == {"k": "v"}
+
+
+def test_reading_a_file_of_the_library(tmp_path):
+    path = tmp_path / "m.safetensors"
+    tensors = {"é/x": np.ones((2, 3), np.float16), "s": np.array(7, np.int64), "t": np.eye(2) > 0}
+    save_file(tensors, path)
+    contents, data = FORMAT.read(path), path.read_bytes()
+    assert contents.metadata == {}
+    assert {entry.name: entry.shape for entry in contents.entries} == {
+        "é/x": (2, 3),
+        "s": (),
+        "t": (2, 2),
+    }
+    for entry, offset in zip(contents.entries, contents.offsets, strict=True):
+        assert entry.dtype == tensors[entry.name].dtype
+        assert data[offset : offset + entry.nbytes] == tensors[entry.name].tobytes()
+
+
+def test_the_reserved_name_is_refused():
+    with pytest.raises(EntryError, match="tensor '__metadata__': safetensors reserves") as error:
+        FORMAT.check([Entry(n, DTYPES["int8"], ()) for n in ("x", "__metadata__")], {})
+    assert error.value.index == 1
+    FORMAT.check([Entry("a/__metadata__", DTYPES["int8"], ())], {})
+
+
+def test_a_header_that_readers_refuse_is_refused():
+    largest = MAX_HEADER // 4096 * 4096 - 8 - len('{"__metadata__":{"k":""}}')
+    FORMAT.check([], {"k": "v" * largest})
+    with pytest.raises(RequestError, match=r"--max-shard-size.*HDF5"):
+        FORMAT.check([], {"k": "v" * (largest + 1)})
+
+
+@pytest.mark.parametrize(("length", "accepted"), [(MAX_HEADER, True), (MAX_HEADER + 1, False)])
+def test_the_limit_is_that_of_the_real_reader(tmp_path, length, accepted):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + b"{}".ljust(length))
+    if accepted:
+        assert FORMAT.read(path).entries == ()
+        safetensors.safe_open(path, "numpy")
+    else:
+        with pytest.raises(safetensors.SafetensorError, match="too large"):
+            safetensors.safe_open(path, "numpy")
+
+
+def test_a_dtype_we_do_not_know_is_named(tmp_path):
+    path = tmp_path / "m.safetensors"
+    header = json.dumps({"w": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
+    with pytest.raises(OSError, match="tensor 'w' has dtype 'F4'; initlib reads F64, F32"):
+        FORMAT.read(path)
