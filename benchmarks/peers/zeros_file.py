@@ -1,25 +1,29 @@
-"""zeros_file.py FILE TENSORS THREADS CHUNK: zeros by the I/O path of initgen.
+"""zeros_file.py FILE TENSORS THREADS CHUNK PATH: write zeros as initgen writes values.
 
 As many threads write chunks of as many bytes with pwritev into a file that already has its length,
-then fsync. Nothing is computed, and nothing but the standard library imported.
+then fsync: through the page cache (PATH "cached") or past it ("direct", by O_DIRECT). Nothing is
+computed, and nothing but the standard library imported.
 """
 
+import mmap
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-path, size = sys.argv[1], int(sys.argv[2]) * 4096 * 4096 * 4
+file, size = sys.argv[1], int(sys.argv[2]) * 4096 * 4096 * 4
 threads, chunk = int(sys.argv[3]), int(sys.argv[4])
-zeros = memoryview(bytearray(chunk))
+zeros = memoryview(mmap.mmap(-1, chunk))  # at a page's start, as O_DIRECT wants it
+zeros[:] = bytes(chunk)
 
 
 def write(offset: int) -> None:
     part = zeros[: size - offset]
     if os.pwritev(fd, [part], offset) != len(part):
-        raise SystemExit("the disk is full")
+        raise OSError(f"{file}: a write was cut short")
 
 
-fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+fd = os.open(file, flags | os.O_DIRECT if sys.argv[5] == "direct" else flags)
 os.truncate(fd, size)
 with ThreadPoolExecutor(threads) as executor:
     list(executor.map(write, range(0, size, chunk)))

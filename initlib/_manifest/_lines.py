@@ -34,8 +34,10 @@ def path_of(location: Location) -> str:
     """Return a location as it is printed, such as `layers[3].shape[1]`."""
     path = ""
     for part in location:
-        simple = isinstance(part, str) and _PLAIN_KEY.fullmatch(part)
-        path += f".{part}" if simple else f"[{show(part)}]"
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if _PLAIN_KEY.fullmatch(part) else f"[{show(part)}]"
     return path.removeprefix(".")
 
 

@@ -125,6 +125,13 @@ def test_cyclic_mapping():
         read({"layers": layers})
 
 
+def test_keys_cannot_break_the_line():
+    data = {"layers": [], "metadata": {"a\nb": 1}}
+    assert problem(data).startswith(r"<manifest>: metadata['a\nb']: expected text, received 1")
+    data = {"layers": [], "metadata": {"": 1}}
+    assert problem(data).startswith("<manifest>: metadata['']: expected text")
+
+
 def test_error_carries_its_parts():
     with pytest.raises(ManifestError) as caught:
         read(io.StringIO("layers:\n  - name: w\n    shape: 3\n"))

@@ -1,5 +1,6 @@
 """Reading manifests: where from, and what YAML's and JSON's values become."""
 
+import gc
 import io
 import json
 import math
@@ -175,6 +176,19 @@ def test_streams_hold_yaml_that_begins_like_json():
     assert tensors(io.StringIO("{layers: [{name: w, shape: [], initializer: zeros}]}"))
     text = '{"layers": [{"name": "\\ud83d\\ude00", "shape": [], "initializer": "zeros"}]}'
     assert tensors(io.StringIO(text))[0][0] == "\N{GRINNING FACE}"
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(enabled):
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        read({"layers": []})
+        with pytest.raises(ManifestError):
+            read({})
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_empty_list_of_layers():
