@@ -87,7 +87,7 @@ class Line:
         ]
 
 
-HEADER = ["what", "by", "median", "range", "peak memory", "initgen is faster", "target"]
+HEADER = ["what", "by", "median", "range", "peak memory", "initgen's speed", "target"]
 
 
 def table(lines: Sequence[Line], *, judged: bool) -> str:

@@ -173,8 +173,8 @@ def disk(bench: Bench) -> list[Line]:
             source = bench.squares(
                 initializer, count * (2 if dtype == "bfloat16" else 1), dtype=dtype
             )
-            args = (*INITGEN, "generate", source, "--output", out, *MEMORY)
-            commands[f"{size}, {dtype}, {initializer}"] = Command(args, out)
+            ours = Command((*INITGEN, "generate", source, "--output", out, *MEMORY), out)
+            commands[f"{size}, {dtype}, {initializer}"] = ours
     runs = in_turn(commands, 1 if bench.quick else 5, bench.folder)
     zeros = median(r.seconds for r in runs[f"{size}, zeros, {IO_PATH}"])
     lines = []

@@ -240,5 +240,6 @@ def storage_errors(
         raise
     except caught as error:
         code = error.errno if isinstance(error, OSError) else None
-        reason = os.strerror(code) if code else " ".join(str(error).split())
+        # The text of a KeyError is its message in quotes.
+        reason = os.strerror(code) if code else " ".join(str(error).strip("'\"").split())
         raise StorageError(f"{path}: cannot {action}: {reason}") from error

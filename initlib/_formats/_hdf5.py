@@ -36,8 +36,8 @@ MAX_RANK = 32  # H5S_MAX_RANK
 OPAQUE = tuple(DTYPES[name] for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"))
 _ATTRIBUTE = b"dtype"
 
-# What h5py makes of the library's errors, whichever its version.
-_ERRORS = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, MemoryError)
+# What h5py makes of the library's errors, beside OSErrors.
+_ERRORS = (RuntimeError, ValueError, TypeError, KeyError)
 
 
 class Hdf5:
@@ -91,10 +91,10 @@ class Hdf5:
         """Visit the datasets; entries come in the order of their names."""
         import h5py
 
-        size = file_size(path)
+        file_size(path)
         with storage_errors(path, "read as HDF5", _ERRORS):
             with h5py.File(path) as file:
-                found = dict(_visit(file.id, size))
+                found = dict(_visit(file.id))
             metadata = _read_metadata(path, found.pop(METADATA)) if METADATA in found else {}
         return Contents(
             entries=tuple(entry for entry, _ in found.values()),
@@ -198,11 +198,11 @@ def _stored_type(dtype: np.dtype[Any]) -> Any:
     return h5t.py_create(dtype.newbyteorder("<"), logical=True)
 
 
-def _visit(file: Any, size: int) -> Iterator[tuple[str, tuple[Entry, int | None]]]:
-    """Yield each dataset of a file of `size` bytes, by name: its entry, and its offset or None.
+def _visit(file: Any) -> Iterator[tuple[str, tuple[Entry, int | None]]]:
+    """Yield each dataset of a file, by name: its entry, and its offset or None.
 
     Raises:
-        ValueError: initlib cannot read one of them, or the file cannot be so.
+        ValueError: initlib cannot read one of them.
     """
     from h5py import h5d, h5o
 
@@ -217,7 +217,7 @@ def _visit(file: Any, size: int) -> Iterator[tuple[str, tuple[Entry, int | None]
             raise ValueError(f"dataset {name!r} has no shape")
         dtype, plain = _read_type(dataset, name)
         entry = Entry(name, dtype, dataset.shape)
-        offset = _offset(dataset, entry, size)
+        offset = _offset(dataset, entry)
         yield name, (entry, offset if plain else None)
 
 
@@ -239,8 +239,8 @@ def _read_type(dataset: Any, name: str) -> tuple[np.dtype[Any], bool]:
     return DTYPES[dtype_name(dtype)], stored == _stored_type(dtype)
 
 
-def _offset(dataset: Any, entry: Entry, size: int) -> int | None:
-    """Return the byte at which a dataset's values start in a file of `size` bytes, if they do."""
+def _offset(dataset: Any, entry: Entry) -> int | None:
+    """Return the byte of the file at which a dataset's values start, if they lie in one piece."""
     from h5py import h5d
 
     if not entry.nbytes:
@@ -250,8 +250,6 @@ def _offset(dataset: Any, entry: Entry, size: int) -> int | None:
         creation = dataset.get_create_plist()
         if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
             raise ValueError(f"dataset {entry.name!r} has its values in other files")
-    elif offset + entry.nbytes > size:
-        raise ValueError(f"dataset {entry.name!r} ends after the file")
     return offset
 
 

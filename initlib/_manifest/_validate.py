@@ -123,6 +123,8 @@ def _quote(finding: Any) -> str:
 
 
 def _known_keys(location: tuple[Any, ...], key: str) -> str:
+    if key.endswith(")"):
+        return "; quote a call that has commas, as in 'random_uniform(-1, 1)'"
     tags = [part for part in location[:-1] if part in _TAGGED]
     model = _TAGGED[tags[-1]] if tags else Rule if len(location) > 1 else Document
     return did_you_mean(key, model.model_fields) or f"; expected {', '.join(model.model_fields)}"

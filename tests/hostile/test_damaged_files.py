@@ -102,6 +102,7 @@ def test_the_other_format(file_format, whole, tmp_path):
         ('{"a":' * 50_000, "nests too deeply"),
         ('{"\\ud800":{}}', "not valid Unicode"),
         ('{"__metadata__":{"k":"\\udfff"}}', "not a JSON object of texts"),
+        ('{"__metadata__":{"\\udfff":"v"}}', "not a JSON object of texts"),
         ('{"__metadata__":{"k":1}}', "not a JSON object of texts"),
         ('{"__metadata__":[]}', "not a JSON object of texts"),
     ],
@@ -198,17 +199,20 @@ def test_hdf5_labels_that_are_none(tmp_path):
     refused(FORMATS["hdf5"], path)
 
 
-def test_hdf5_values_beyond_the_end_of_the_file(tmp_path):
+@pytest.mark.parametrize("past", [1, 7, 2**40])
+def test_hdf5_values_beyond_the_end_of_the_file(tmp_path, past):
     """A small file that claims a large dataset: nothing may try to read it."""
     path = tmp_path / "m.h5"
     with h5py.File(path, "w", libver="earliest") as file:
         file["w"] = np.arange(7, dtype=np.uint8)
         offset = file["w"].id.get_offset()
-    old, new = ((o).to_bytes(8, "little") + (7).to_bytes(8, "little") for o in (offset, 2**40))
     data = path.read_bytes()
+    old, new = (
+        o.to_bytes(8, "little") + (7).to_bytes(8, "little") for o in (offset, len(data) - 7 + past)
+    )
     assert data.count(old) == 1
     path.write_bytes(data.replace(old, new))
-    refused(FORMATS["hdf5"], path)
+    assert "invalid dataset size" in refused(FORMATS["hdf5"], path)
 
 
 def test_hdf5_groups_within_themselves(tmp_path):

@@ -49,7 +49,10 @@ def test_every_dtype_and_kind_of_shape(tmp_path):
             continue
         found[name] = dataset[()].tobytes()
         kind = name.split("/")[1]
-        assert dataset.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
+        properties = dataset.id.get_create_plist()
+        assert properties.get_layout() == h5py.h5d.CONTIGUOUS
+        assert properties.get_alloc_time() == h5py.h5d.ALLOC_TIME_EARLY
+        assert properties.get_fill_time() == h5py.h5d.FILL_TIME_NEVER
         if kind in OPAQUE:
             assert dataset.dtype == f"V{DTYPES[kind].itemsize}"
             assert dict(dataset.attrs) == {"dtype": kind}
@@ -167,6 +170,13 @@ def test_names_that_only_look_alike(tmp_path):
     assert {
         n: d[()].tobytes() for n, d in datasets(tmp_path / "m.h5") if n != "__metadata__"
     } == values
+
+
+def test_names_are_marked_as_utf_8(tmp_path):
+    make(tmp_path / "m.h5", [Entry("é/x", FLOAT32, ())])
+    with h5py.File(tmp_path / "m.h5") as file:
+        for name in ("é", "é/x"):
+            assert file.id.links.get_info(name.encode()).cset == h5py.h5t.CSET_UTF8
 
 
 def test_more_dimensions_than_hdf5_has(tmp_path):
