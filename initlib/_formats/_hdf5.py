@@ -78,7 +78,7 @@ class Hdf5:
         """Write other texts over those in the metadata's dataset."""
         import h5py
 
-        file_size(path)
+        file_size(path)  # refuses what would block
         with storage_errors(path, "read as HDF5", _ERRORS), h5py.File(path) as file:
             offset, length = file[METADATA].id.get_offset(), file[METADATA].size
         with storage_errors(path, "write"), path.open("r+b") as raw:
@@ -91,7 +91,7 @@ class Hdf5:
         """Visit the datasets; entries come in the order of their names."""
         import h5py
 
-        file_size(path)
+        file_size(path)  # refuses what would block
         with storage_errors(path, "read as HDF5", _ERRORS):
             with h5py.File(path) as file:
                 found = dict(_visit(file.id))

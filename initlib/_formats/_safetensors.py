@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -124,22 +125,21 @@ def _layout(entries: Sequence[Entry], metadata: Mapping[str, str]) -> tuple[byte
 
 def _header(entries: Sequence[Entry], begins: Sequence[int], metadata: Mapping[str, str]) -> bytes:
     """Return the header of a file in whose data `entries` start at the bytes `begins`."""
-    tensors = {
-        entry.name: {
-            "data_offsets": (begin, begin + entry.nbytes),
-            "dtype": _CODES[entry.dtype],
-            "shape": entry.shape,
-        }
+    quote = json.JSONEncoder(ensure_ascii=False).encode
+    # Formatting takes half the time of a dictionary and its encoding.
+    tensors = [
+        f'{quote(entry.name)}:{{"data_offsets":[{begin},{begin + entry.nbytes}],'
+        f'"dtype":"{_CODES[entry.dtype]}","shape":[{",".join(map(str, entry.shape))}]}}'
         for entry, begin in sorted(zip(entries, begins, strict=True), key=lambda pair: pair[0].name)
-    }
-    comma = b"," if tensors else b""
+    ]
     # The metadata goes first, where `replace_metadata` finds it.
-    text = b"{" + _METADATA_KEY + encode_metadata(metadata) + comma + dump_json(tensors)[1:]
+    members = [_METADATA_KEY + encode_metadata(metadata), *(line.encode() for line in tensors)]
+    text = b"{" + b",".join(members) + b"}"
     length = math.ceil((_LENGTH + len(text)) / PAGE) * PAGE - _LENGTH
     if length > MAX_HEADER:
         raise RequestError(
             f"the safetensors header would take {length} bytes, but readers accept {MAX_HEADER}; "
-            "put fewer tensors in a file (a smaller --max-shard-size) or write HDF5"
+            "write HDF5, or fewer tensors"
         )
     return length.to_bytes(_LENGTH, "little") + text.ljust(length)
 

@@ -1,6 +1,8 @@
 """What `initlib.generate` accepts, where it writes, and what it returns."""
 
+import getpass
 import json
+import socket
 from pathlib import Path
 
 import h5py
@@ -87,6 +89,18 @@ def test_inexact_and_custom_initializers_are_marked(tmp_path):
     orthogonal, custom = json.loads(metadata["initgen"])["initializers"]
     assert orthogonal["tolerance"] == 1e-6
     assert custom == {"class_name": "mine.py:f", "config": {}, "custom": True}
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "m.h5"])
+def test_the_file_does_not_tell_where_it_was_made(tmp_path, name):
+    (tmp_path / "here.json").write_text(json.dumps(manifest()))
+    initlib.generate(tmp_path / "here.json", tmp_path / name)
+    initlib.generate(manifest(), tmp_path / f"other-{name}")
+    data = (tmp_path / name).read_bytes()
+    assert data == (tmp_path / f"other-{name}").read_bytes()
+    user = getpass.getuser().encode()
+    for secret in (bytes(tmp_path), b"here", socket.gethostname().encode(), b"/" + user):
+        assert secret not in data
 
 
 def test_the_user_may_say_which_framework_the_tensors_are_for(tmp_path):
