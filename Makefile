@@ -60,9 +60,8 @@ clean: ## Remove everything that the other targets made
 	$(call install,.venv,dev)
 
 .venv-peers/installed: pyproject.toml
-	$(call install,.venv-peers,dev$(comma)peers)
+	$(call install,.venv-peers,peers)
 
-comma := ,
 define install
 	@test -n "$(PYTHON)" || { echo "initgen needs Python 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(1)

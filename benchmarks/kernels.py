@@ -18,9 +18,11 @@ from typing import Any
 import jax
 import numpy as np
 import torch
+from numba import njit, uint32, uint64
 
 from initlib import _stream
 from initlib._dtypes import DTYPES
+from initlib._stream._kernels import _philox
 
 STDDEV = 0.05
 TRUNCATED_STDDEV = 0.87962566103423978 * STDDEV  # of what the cut at two stddev leaves
@@ -44,11 +46,22 @@ def makers(count: int) -> dict[tuple[str, str, str], Maker]:
         for dtype in ("float32", "bfloat16", "float16", "float64"):
             out = room[: count * DTYPES[dtype].itemsize].view(DTYPES[dtype])
             found[name, dtype, "initgen"] = partial(_ours, law, out, stream)
+    words = np.zeros(count, np.uint32)
+    found["words alone", "uint32", "initgen"] = lambda: _words(words)
     return {**found, **_torch(count), **_numpy(count), **_jax(count)}
 
 
 def _ours(law: _stream.Distribution, out: np.ndarray[Any, Any], stream: _stream.Stream) -> Any:
     law.fill(out, 0, stream)
+    return out
+
+
+@njit(error_model="numpy")
+def _words(out: np.ndarray[Any, Any]) -> Any:
+    """What any distribution starts from."""
+    for i in range(out.shape[0] // 4):
+        a, b, c, d = _philox(uint64(i), uint32(1), uint32(2), uint32(3), uint32(4))
+        out[4 * i], out[4 * i + 1], out[4 * i + 2], out[4 * i + 3] = a, b, c, d
     return out
 
 
@@ -94,11 +107,16 @@ def _jax(count: int) -> dict[tuple[str, str, str], Maker]:
 def check(name: str, by: str, values: Any) -> None:
     """Stop unless the values have the right standard deviation."""
     array = np.asarray(values, np.float64)
+    of_unit = math.sqrt(1 / 12)  # the standard deviation of a uniform on [0, 1)
     if by.startswith("NumPy"):
-        expected = 1.0 if name == "normal" else math.sqrt(1 / 12)
+        expected = {"normal": 1.0, "uniform": of_unit}[name]
     else:
-        uniform = 2 * STDDEV * math.sqrt(1 / 12)
-        expected = {"normal": STDDEV, "uniform": uniform, "truncated": TRUNCATED_STDDEV}[name]
+        expected = {
+            "normal": STDDEV,
+            "uniform": 2 * STDDEV * of_unit,
+            "truncated": TRUNCATED_STDDEV,
+            "words alone": 2**32 * of_unit,
+        }[name]
     # Five times the sampling error for a normal, which has the largest of the three.
     if abs(array.std() / expected - 1) > 5 / math.sqrt(2 * array.size):
         raise SystemExit(f"{by}: stddev of {name} is {array.std()}, not {expected}")
