@@ -21,7 +21,7 @@ SQUARE = [4096, 4096]  # 64 MiB of float32
 THREADS = len(os.sched_getaffinity(0))
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 IO_PATH = "cached"  # how initgen writes large tensors: see peers/zeros_file.py
-CHUNK = 8 << 20  # initgen's largest; the memory for as many threads is given below
+CHUNK = 2 << 20  # initgen's largest; the memory for as many threads is given below
 MEMORY = ("--threads", str(THREADS), "--memory", str(THREADS * CHUNK))
 KEPT_BY_CUT = 0.87962566103423978  # of the stddev, where a normal is cut at two
 
@@ -60,7 +60,7 @@ def kernels(bench: Bench) -> list[Line]:
         ("truncated", "torch `trunc_normal_`"): 25,
     }
     lines = []
-    for mib, repeats in [(4, 3)] if bench.quick else [(4, 9), (256, 3)]:
+    for mib, repeats in [(CHUNK >> 20, 3)] if bench.quick else [(CHUNK >> 20, 9), (256, 3)]:
         command = [sys.executable, str(HERE / "kernels.py"), str(mib), str(repeats)]
         env = {**os.environ, "OMP_NUM_THREADS": "1", "XLA_FLAGS": ONE_THREAD}
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=env)

@@ -16,7 +16,9 @@ REQUEST_WRONG, NOT_DONE = 2, 3
 def main() -> None:
     """Run the command that the arguments name."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+        # Under nohup a hang-up is ignored, and stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
     try:
         app(prog_name="initgen")
     except KeyboardInterrupt:

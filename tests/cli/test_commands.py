@@ -1,5 +1,6 @@
 """The command as its user runs it: output, exit codes and streams."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -159,20 +160,25 @@ def test_a_bar_is_drawn_on_a_terminal_only(tmp_path):
     (tmp_path / "m.json").write_text(json.dumps({"layers": [layer]}))
     master, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, b"\x18\0\x78\0\0\0\0\0")
-    run = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "initgen", "generate", "m.json", "--threads", "1"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=terminal,
         env={**os.environ, "TERM": "xterm"},
-        check=True,
     )
     os.close(terminal)
-    drawn = os.read(master, 1 << 16).decode()
+    drawn = b""
+    # The end of a pseudo-terminal is an error.
+    with contextlib.suppress(OSError):
+        while data := os.read(master, 1 << 16):
+            drawn += data
     os.close(master)
-    assert b"\x1b" not in run.stdout
-    assert "100%" in drawn
-    assert "/s" in drawn
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert b"\x1b" not in printed
+    assert b"100%" in drawn
+    assert b"/s" in drawn
 
 
 def test_a_closed_pipe_is_no_error():
@@ -183,6 +189,16 @@ def test_a_closed_pipe_is_no_error():
         check=True,
     )
     assert (run.stdout, run.stderr) == ("{\n", "")
+
+
+def test_nohup_keeps_its_promise():
+    program = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "import initgen.__main__ as main\n"
+        "main.app = lambda **_: os.kill(os.getpid(), signal.SIGHUP)\n"
+        "main.main()"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -204,6 +220,8 @@ def test_a_signal_leaves_nothing_behind(tmp_path, number, code):
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
+        # A test run in the background would hand down that it ignores the signals.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     while not (tmp_path / "started").exists():
         time.sleep(0.01)
