@@ -37,7 +37,7 @@ def load(identifier: str, config: Mapping[str, Any], folder: Path) -> Any:
     if isinstance(found, type):
         try:
             return found(**config)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise failure(identifier, error) from error
     return functools.partial(found, **config) if config else found
 
@@ -65,7 +65,7 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise failure(f"importing {path.name}", error) from error
     finally:
         if previous is not None:
@@ -77,5 +77,5 @@ def _import_file(path: Path) -> ModuleType:
 def _import_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise failure(f"importing {name}", error) from error

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from initlib import _custom, initializers
 from initlib._digest import leaf_digests, tensor_digest
+from initlib._errors import RequestError
 from initlib._plan import ALIGNMENT, Chunk, Piece, Plan, TensorPlan, make_chunks
 from initlib._seeds import draws_for
 
@@ -134,7 +135,9 @@ def _guarded(tensor: TensorPlan, make: Callable[..., Any], *args: Any) -> Any:
     """Make a part of a tensor; whatever a user's own code raises ends in one line."""
     try:
         return make(tensor, *args)
-    except Exception as error:
+    except RequestError as error:
+        raise tensor.where.error(f"{tensor.entry.name!r}: {error}") from error
+    except (Exception, SystemExit) as error:
         if not tensor.spec.custom:
             raise
         problem = _custom.failure(tensor.spec.identifier, error)

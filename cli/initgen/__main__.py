@@ -20,24 +20,44 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
     try:
-        app(prog_name="initgen")
+        _run()
     except KeyboardInterrupt:
         _fail("interrupted; nothing was changed", 128 + signal.SIGINT)
     except BrokenPipeError:
-        # The reader of our output has had enough, as `| head` does. Python would complain when it
-        # flushes the rest at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has had enough, as `| head` does.
+        _discard_output()
         sys.exit(0)
     except MemoryError as error:
         _fail(f"out of memory: {error}".rstrip(": "), NOT_DONE)
-    except (ValueError, OSError) as error:
-        from initlib import RequestError, StorageError
+    except OSError as error:
+        # Those of files come with their names; what is left is our own output.
+        from initlib import StorageError
 
-        if isinstance(error, RequestError):
-            _fail(str(error), REQUEST_WRONG)
         if isinstance(error, StorageError):
             _fail(str(error), NOT_DONE)
-        raise
+        _discard_output()
+        _fail(f"cannot print the result: {error.strerror}", NOT_DONE)
+    except ValueError as error:
+        from initlib import RequestError
+
+        if not isinstance(error, RequestError):
+            raise
+        _fail(str(error), REQUEST_WRONG)
+
+
+def _run() -> None:
+    """Run the command to the end of its output."""
+    try:
+        app(prog_name="initgen")
+    finally:
+        # None where the process was started with it closed.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+def _discard_output() -> None:
+    """Let what waits in a broken standard output vanish: Python would try to write it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

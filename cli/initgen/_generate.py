@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,7 +60,9 @@ def generate(
     The file appears under its name only once it is whole. The same manifest makes the same bytes on
     every machine, whatever --threads and --memory are.
     """
-    with progress_bar(shown=not quiet and not dry_run) as progress:
+    # What a manifest's own code prints must not stand in the result.
+    own_prints = redirect_stdout(sys.stderr)
+    with progress_bar(shown=not quiet and not dry_run) as progress, own_prints:
         done = initlib.generate(
             manifest,
             output,

@@ -168,6 +168,13 @@ def _truncated32(w):
     return -z if negative else z
 
 
+@_inline
+def _clamp(x, low, high):
+    """Keep x within [low, high]."""
+    x = x if x > low else low
+    return x if x < high else high
+
+
 @_kernel
 def normal32(out, first, c2, c3, k0, k1, mean, stddev):
     for i in range(out.shape[0] // 4):
@@ -184,11 +191,12 @@ def normal32(out, first, c2, c3, k0, k1, mean, stddev):
 @_kernel
 def truncated32(out, first, c2, c3, k0, k1, mean, stddev, low, high):
     for i in range(out.shape[0] // 4):
-        w = _philox(first + uint64(i), c2, c3, k0, k1)
-        for j in range(4):
-            x = _truncated32(w[j]) * stddev + mean
-            x = x if x > low else low
-            _store(out, 4 * i + j, x if x < high else high)
+        w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
+        # Written out: LLVM leaves a loop with so long a body as it is, and then has no vectors.
+        _store(out, 4 * i, _clamp(_truncated32(w0) * stddev + mean, low, high))
+        _store(out, 4 * i + 1, _clamp(_truncated32(w1) * stddev + mean, low, high))
+        _store(out, 4 * i + 2, _clamp(_truncated32(w2) * stddev + mean, low, high))
+        _store(out, 4 * i + 3, _clamp(_truncated32(w3) * stddev + mean, low, high))
 
 
 @_kernel
@@ -197,8 +205,7 @@ def uniform32(out, first, c2, c3, k0, k1, base, origin, step, low, high):
         w = _philox(first + uint64(i), c2, c3, k0, k1)
         for j in range(4):
             x = float32(int32(uint32(w[j] >> uint32(8))) - origin) * step + base
-            x = x if x > low else low
-            _store(out, 4 * i + j, x if x < high else high)
+            _store(out, 4 * i + j, _clamp(x, low, high))
 
 
 # -- float64 -------------------------------------------------------------------------------------
@@ -287,9 +294,7 @@ def truncated64(out, first, c2, c3, k0, k1, mean, stddev, low, high):
     for i in range(out.shape[0] // 2):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
         for j, k in enumerate((_draw64(w0, w1), _draw64(w2, w3))):
-            x = _truncated64(k) * stddev + mean
-            x = x if x > low else low
-            out[2 * i + j] = x if x < high else high
+            out[2 * i + j] = _clamp(_truncated64(k) * stddev + mean, low, high)
 
 
 @_kernel
@@ -298,8 +303,7 @@ def uniform64(out, first, c2, c3, k0, k1, base, origin, step, low, high):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
         for j, k in enumerate((_draw64(w0, w1), _draw64(w2, w3))):
             x = float64(int64(k >> uint64(11)) - origin) * step + base
-            x = x if x > low else low
-            out[2 * i + j] = x if x < high else high
+            out[2 * i + j] = _clamp(x, low, high)
 
 
 # -- rounding to the stored dtype ------------------------------------------------------------------

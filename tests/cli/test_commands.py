@@ -201,6 +201,34 @@ def test_nohup_keeps_its_promise():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_a_full_standard_output(mlp, tmp_path):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        run = subprocess.run(
+            [sys.executable, "-m", "initgen", "schema"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 3
+    assert run.stderr == "initgen: cannot print the result: No space left on device\n"
+
+
+def test_what_custom_code_prints_is_no_result(initgen, tmp_path):
+    (tmp_path / "c.py").write_text(
+        "import numpy as np\n"
+        "def f(shape, dtype=None):\n"
+        "    print('hello')\n"
+        "    return np.ones(shape, dtype)\n"
+    )
+    (tmp_path / "m.json").write_text(
+        json.dumps({"layers": [{"name": "w", "shape": [3], "initializer": "c.py:f"}]})
+    )
+    run = initgen("generate", "m.json", "--allow-code", "--json")
+    assert json.loads(run.stdout)["parameters"] == 3
+    assert run.stderr == "hello\n"
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

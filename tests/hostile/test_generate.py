@@ -23,6 +23,7 @@ def shape(shape, dtype=None): return np.zeros((3, 3), dtype)
 def dtype(shape, dtype=None): return np.zeros(shape, "float64")
 def nothing(shape, dtype=None): pass
 def fails(shape, dtype=None): return 1 / 0
+def leaves(shape, dtype=None): raise SystemExit(0)
 def arguments(shape): return np.zeros(shape)
 def two_lines(shape, dtype=None): raise ValueError("one\\ntwo")
 number = 3
@@ -107,9 +108,10 @@ def test_a_dataset_cannot_be_a_group_too(tmp_path):
         ("code.py:dtype", "expected dtype float32 from dtype, received float64"),
         ("code.py:nothing", "code.py:nothing"),
         ("code.py:fails", "code.py:fails raised ZeroDivisionError: division by zero (code.py:8)"),
+        ("code.py:leaves", "code.py:leaves raised SystemExit: 0 (code.py:9)"),
         ("code.py:arguments", "expected arguments(shape, dtype=None)"),
-        ("code.py:two_lines", "raised ValueError: one two (code.py:10)"),
-        ("code.py:Filling", "code.py:Filling raised KeyError: 'lost' (code.py:14)"),
+        ("code.py:two_lines", "raised ValueError: one two (code.py:11)"),
+        ("code.py:Filling", "code.py:Filling raised KeyError: 'lost' (code.py:15)"),
         ("code.py:Picky", "code.py:Picky raised TypeError: "),
         ("code.py:Pickie", "code.py has no 'Pickie'; did you mean 'Picky'?"),
         ("code.py:number", "expected a class or a function, but code.py:number is 3"),
