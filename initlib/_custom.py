@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Mapping
@@ -27,7 +29,10 @@ def load(identifier: str, config: Mapping[str, Any], folder: Path) -> Any:
         RequestError: it can't be found, imported or made.
     """
     source, _, name = identifier.rpartition(":")
-    module = _import_file(folder / source) if source.endswith(".py") else _import_module(source)
+    if source.endswith(".py"):
+        module = _import_file(folder / source)
+    else:
+        module = _import_module(source, folder)
     found = getattr(module, name, None)
     if found is None:
         hint = did_you_mean(name, vars(module))
@@ -45,10 +50,27 @@ def load(identifier: str, config: Mapping[str, Any], folder: Path) -> Any:
 def failure(what: str, error: BaseException) -> RequestError:
     """Return the error that tells, in one line, what a user's code raised and where."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).parent != Path(__file__).parent]
+    own = [frame for frame in frames if not _is_ours(frame.filename)]
     where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
     message = " ".join(str(error).split())
     return RequestError(f"{what} raised {type(error).__name__}: {message}{where}")
+
+
+def source_sha256(initializer: Any) -> str | None:
+    """Return the hash of the file that defines a custom initializer, where there is one."""
+    code = initializer.func if isinstance(initializer, functools.partial) else initializer
+    try:
+        file = inspect.getsourcefile(code if inspect.isroutine(code) else type(code))
+    except TypeError:
+        file = None
+    if file is None or not Path(file).is_file():
+        return None
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def _is_ours(filename: str) -> bool:
+    """Tell frames of initlib and of Python's import system from those of a user's code."""
+    return filename.startswith("<frozen") or Path(__file__).parent in Path(filename).parents
 
 
 @functools.cache
@@ -74,8 +96,11 @@ def _import_file(path: Path) -> ModuleType:
 
 
 @functools.cache
-def _import_module(name: str) -> ModuleType:
+def _import_module(name: str, folder: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        raise failure(f"importing {name}", error) from error
+        problem = str(failure(f"importing {name}", error))
+        if (folder / f"{name}.py").is_file():
+            problem += f"; did you mean '{name}.py:...', the file beside the manifest?"
+        raise RequestError(problem) from error

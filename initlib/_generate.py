@@ -17,7 +17,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from initlib import _manifest, _stream
 from initlib._digest import LEAF
-from initlib._dtypes import dtype_name
+from initlib._dtypes import as_dtype, dtype_name
 from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Format, format_for
 from initlib._plan import Plan, make_plan
@@ -97,8 +97,8 @@ def generate(
     *,
     format: str | None = None,
     seed: int | None = None,
-    dtype: str | None = None,
-    only: Sequence[str] = (),
+    dtype: Any = None,
+    only: str | Sequence[str] = (),
     threads: int | None = None,
     memory: int | str = MEMORY,
     force: bool = False,
@@ -113,15 +113,18 @@ def generate(
 
     Args:
         manifest: a YAML or JSON file, ``-`` for standard input, an open text file, or a mapping.
-        output: the file to write, or None for the manifest's name with the format's suffix.
+        output: the file to write, or None for the manifest's name (model, if it has none) with the
+            format's suffix.
         format: "safetensors" or "hdf5"; None goes by the suffix of `output`.
         seed: replaces the manifest's seed.
-        dtype: replaces the manifest's default dtype; layers that have their own keep it.
-        only: globs of tensor names: other tensors are left out. What is made is the same.
+        dtype: replaces the manifest's default dtype, by its name or as NumPy's; layers that have
+            their own keep it.
+        only: a glob or globs of tensor names: others are left out. What is made is the same.
         threads: how many threads to use; None is one for each core. The bytes don't depend on it.
         memory: bytes for buffers, or a string such as "64MiB". The bytes don't depend on it either.
         force: replace an existing file.
-        dry_run: resolve and check everything, and write nothing.
+        dry_run: resolve and check the manifest, and write nothing; custom code is imported, but
+            makes no tensor.
         allow_code: let the manifest's custom initializers run.
         progress: is called with the bytes done and the total, now and then.
 
@@ -132,8 +135,10 @@ def generate(
     begin = time.perf_counter()
     workers = _threads(threads)
     chunk_bytes = _chunk_bytes(memory, workers)
-    loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
-    plan = make_plan(loaded, only=only, allow_code=allow_code)
+    default = None if dtype is None else dtype_name(as_dtype(dtype))
+    globs = (only,) if isinstance(only, str) else tuple(only)
+    loaded = _manifest.read(manifest, seed=seed, dtype=default)
+    plan = make_plan(loaded, only=globs, allow_code=allow_code)
     path = _output(output, loaded.source, format)
     file_format = format_for(path, format)
     provenance = Provenance(plan)
@@ -227,9 +232,7 @@ def _output(output: str | os.PathLike[str] | None, source: str, format: str | No
     """Return the file to write: the one named, or one named as the manifest."""
     if output is not None:
         return Path(output)
-    stem = Path(source).stem
-    if source.startswith("<"):
-        raise RequestError("expected an output file, since the manifest has no file name")
+    stem = "model" if source.startswith("<") else Path(source).stem
     chosen = format_for("", format) if format else FORMATS["safetensors"]
     return Path(stem + chosen.suffixes[0])
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from initlib import initializers
+from initlib import _custom, initializers
 from initlib._digest import UNKNOWN
 from initlib._plan import Plan, TensorPlan
 from initlib._stream import STREAM_VERSION
@@ -82,7 +82,8 @@ def _initializer(tensor: TensorPlan) -> dict[str, Any]:
     """
     if tensor.spec.custom:
         config = {"class_name": tensor.spec.identifier, "config": dict(tensor.spec.config)}
-        return {**config, "custom": True}
+        source = _custom.source_sha256(tensor.initializer)
+        return {**config, "custom": True, "source_sha256": source}
     resolved: dict[str, Any] = initializers.serialize(tensor.initializer)
     tolerance = getattr(tensor.initializer, "tolerance", None)
     return resolved if tolerance is None else {**resolved, "tolerance": tolerance}

@@ -24,8 +24,8 @@ def generate(
         typer.Option(
             "--output",
             "-o",
-            help="File to write: .safetensors, .h5 or .hdf5.  [default: the manifest's name with "
-            ".safetensors]",
+            help="File to write: .safetensors, .h5 or .hdf5.  [default: the manifest's name, or "
+            "model, with .safetensors]",
         ),
     ] = None,
     format: Annotated[
@@ -40,14 +40,14 @@ def generate(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="GLOB", help="Leave out tensors of other names; can be given several times."
+            metavar="GLOB", help="Write only tensors whose names match; can be given several times."
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
     memory: Annotated[str, typer.Option(help="What buffers may take in all.")] = "64MiB",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, list the tensors, write nothing.")
+        bool, typer.Option("--dry-run", help="Check the manifest, list the tensors, write nothing.")
     ] = False,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Let the manifest's own Python code run.")
@@ -58,7 +58,8 @@ def generate(
     """Write the checkpoint that a manifest describes.
 
     The file appears under its name only once it is whole. The same manifest makes the same bytes on
-    every machine, whatever --threads and --memory are.
+    every machine, whatever --threads and --memory are; only the last bits of orthogonal and stft,
+    and what your own code does, may differ between machines.
     """
     # What a manifest's own code prints must not stand in the result.
     own_prints = redirect_stdout(sys.stderr)
@@ -97,7 +98,8 @@ def _summary(done: initlib.Generated, *, dry_run: bool) -> str:
     nbytes, speed = (
         ByteSize(n).human_readable() for n in (done.nbytes, done.nbytes / (done.seconds or 1))
     )
-    what = f"{len(done.tensors):,} tensors, {done.parameters:,} parameters, {nbytes}"
+    count = len(done.tensors)
+    what = f"{count:,} tensor{'s' * (count != 1)}, {done.parameters:,} parameters, {nbytes}"
     if dry_run:
         return f"{done.path} ({done.format}) would hold {what}"
     return f"{done.path}: {what} in {done.seconds:.2f} s ({speed}/s)"

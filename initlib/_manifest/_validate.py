@@ -66,7 +66,8 @@ def validate(data: Any, source: str, lines: Lines | None) -> Document:
         first = min(findings, key=lambda found: _order(found, lines))
         problem = _problem(first)
         if len(findings) > 1:
-            problem += f" (and {len(findings) - 1} more)"
+            others = len(findings) - 1
+            problem += f" (and {others} more error{'s' * (others > 1)})"
         location = _location(first)
         line = line_of(lines, location)
         if first["type"] in ("extra_forbidden", "missing"):
@@ -123,7 +124,7 @@ def _quote(finding: Any) -> str:
 
 
 def _known_keys(location: tuple[Any, ...], key: str) -> str:
-    if key.endswith(")"):
+    if key.endswith(")") or "=" in key:
         return "; quote a call that has commas, as in 'random_uniform(-1, 1)'"
     tags = [part for part in location[:-1] if part in _TAGGED]
     model = _TAGGED[tags[-1]] if tags else Rule if len(location) > 1 else Document

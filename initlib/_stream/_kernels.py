@@ -293,8 +293,9 @@ def normal64(out, first, c2, c3, k0, k1, mean, stddev):
 def truncated64(out, first, c2, c3, k0, k1, mean, stddev, low, high):
     for i in range(out.shape[0] // 2):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
-        for j, k in enumerate((_draw64(w0, w1), _draw64(w2, w3))):
-            out[2 * i + j] = _clamp(_truncated64(k) * stddev + mean, low, high)
+        a, b = _truncated64(_draw64(w0, w1)), _truncated64(_draw64(w2, w3))
+        out[2 * i] = _clamp(a * stddev + mean, low, high)
+        out[2 * i + 1] = _clamp(b * stddev + mean, low, high)
 
 
 @_kernel

@@ -89,6 +89,10 @@ class Initializer:
         fill(out, 0, target)
         return out.reshape(target.shape)
 
+    def __repr__(self) -> str:
+        arguments = (f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as what JSON can hold."""
         return {}

@@ -92,13 +92,18 @@ def materialize(initializer: Custom, target: Target) -> Array:
         raise RequestError(f"expected {name}(shape, dtype=None): {error}") from None
     except ValueError:
         pass  # Functions written in C may have no signature to look at.
-    values = _as_array(initializer(target.shape, dtype=dtype_name(target.dtype)))
+    made = initializer(target.shape, dtype=dtype_name(target.dtype))
+    if made is None:
+        raise RequestError(f"expected an array from {name}, which returned nothing")
+    values = _as_array(made)
     for what, expected, received in (
         ("shape", target.shape, values.shape),
         ("dtype", target.dtype, values.dtype),
     ):
         if expected != received:
-            raise RequestError(f"expected {what} {expected} from {name}, received {received}")
+            hint = "; end it with .astype(dtype)" if what == "dtype" else ""
+            problem = f"expected {what} {expected} from {name}, received {received}{hint}"
+            raise RequestError(problem)
     return np.asarray(values, order="C")
 
 

@@ -58,6 +58,16 @@ _configs.PUBLIC.update({cls: ("keras.initializers", cls.__name__) for cls in _TA
 # An array's config is a Constant's: Keras has no class for it.
 _configs.PUBLIC[Given] = _configs.PUBLIC[Constant]
 
+# What torch and JAX call them, for a hint where someone has these names in mind.
+_ELSEWHERE = {
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
+    "trunc_normal": "truncated_normal",
+    "eye": "identity",
+}
+
 # Top-level packages under which Keras has saved its own initializers.
 _BUILT_IN_PACKAGES = {"initlib", "keras", "keras_core", "tensorflow", "tf_keras"}
 
@@ -162,7 +172,8 @@ def _find(config: dict[str, Any], custom: dict[str, Any]) -> Any:
         hint = f" of module {module}; pass a custom one in custom_objects, or register it"
     else:
         names = ", ".join(_snake_case(cls.__name__) for cls in _TABLE)
-        hint = did_you_mean(str(name), [*IDENTIFIERS, *custom]) or f"; expected one of {names}"
+        meant = _ELSEWHERE.get(str(name).rstrip("_"), str(name))
+        hint = did_you_mean(meant, [*IDENTIFIERS, *custom]) or f"; expected one of {names}"
     raise RequestError(f"unknown initializer {name!r}{hint}")
 
 

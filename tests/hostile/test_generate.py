@@ -105,8 +105,11 @@ def test_a_dataset_cannot_be_a_group_too(tmp_path):
     ("initializer", "problem"),
     [
         ("code.py:shape", "expected shape (4, 4) from shape, received (3, 3)"),
-        ("code.py:dtype", "expected dtype float32 from dtype, received float64"),
-        ("code.py:nothing", "code.py:nothing"),
+        (
+            "code.py:dtype",
+            "expected dtype float32 from dtype, received float64; end it with .astype(dtype)",
+        ),
+        ("code.py:nothing", "expected an array from nothing, which returned nothing"),
         ("code.py:fails", "code.py:fails raised ZeroDivisionError: division by zero (code.py:8)"),
         ("code.py:leaves", "code.py:leaves raised SystemExit: 0 (code.py:9)"),
         ("code.py:arguments", "expected arguments(shape, dtype=None)"),

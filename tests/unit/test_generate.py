@@ -1,6 +1,7 @@
 """What `initlib.generate` accepts, where it writes, and what it returns."""
 
 import getpass
+import hashlib
 import json
 import socket
 from pathlib import Path
@@ -88,6 +89,8 @@ def test_inexact_and_custom_initializers_are_marked(tmp_path):
         metadata = json.loads(file["__metadata__"][()].tobytes())
     orthogonal, custom = json.loads(metadata["initgen"])["initializers"]
     assert orthogonal["tolerance"] == 1e-6
+    source = hashlib.sha256((tmp_path / "mine.py").read_bytes()).hexdigest()
+    assert custom.pop("source_sha256") == source
     assert custom == {"class_name": "mine.py:f", "config": {}, "custom": True}
 
 
@@ -112,7 +115,9 @@ def test_the_user_may_say_which_framework_the_tensors_are_for(tmp_path):
 def test_seed_and_dtype_replace_the_manifest_s(tmp_path):
     initlib.generate(manifest(), tmp_path / "a.safetensors", seed=8, dtype="float64")
     initlib.generate(manifest(seed=8, dtype="float64"), tmp_path / "b.safetensors")
+    initlib.generate(manifest(), tmp_path / "c.safetensors", seed=8, dtype=np.float64)
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "c.safetensors").read_bytes()
     tensors = load_file(tmp_path / "a.safetensors")
     assert tensors["a/kernel"].dtype == np.float64
     assert tensors["a/bias"].dtype == np.float16
@@ -135,6 +140,19 @@ def test_where_it_is_written(tmp_path, monkeypatch, arguments, name, kind):
     assert Path(name).is_file()
 
 
+def test_only_is_a_glob_or_several(tmp_path):
+    layers = [{"name": name, "shape": [1], "initializer": "ones"} for name in ("a", "b", "bb")]
+    for only, expected in [("b*", ["b", "bb"]), (["a", "bb"], ["a", "bb"])]:
+        done = initlib.generate({"layers": layers}, dry_run=True, only=only)
+        assert [tensor.name for tensor in done.tensors] == expected
+
+
+def test_a_manifest_without_a_name_makes_a_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(initlib.generate(manifest(), dry_run=True).path) == "model.safetensors"
+    assert str(initlib.generate(manifest(), format="hdf5").path) == "model.h5"
+
+
 def test_progress(tmp_path):
     calls = []
     big = manifest()
@@ -155,8 +173,8 @@ def test_progress(tmp_path):
         ({"memory": "much"}, "such as 64MiB, received much"),
         ({"memory": -5}, "such as 64MiB, received -5"),
         ({"format": "hdf"}, "unknown format 'hdf'; expected safetensors or hdf5; did you mean"),
-        ({"output": None}, "expected an output file, since the manifest has no file name"),
         ({"output": "m.safetensor"}, "did you mean '.safetensors'?"),
+        ({"dtype": np.complex64}, "unknown dtype <class 'numpy.complex64'>; expected one of"),
         ({"dtype": "float31"}, "unknown dtype 'float31'; did you mean 'float32'?"),
         ({"seed": -1}, r"expected a seed from 0 to 2**64 - 1, received -1"),
         ({"only": ["nothing"]}, "no tensor's name matches 'nothing'"),

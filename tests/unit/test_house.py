@@ -29,6 +29,7 @@ BESIDE = {
     ("random", "_seeds"),
     ("random", "_stream"),
     ("_plan", "_custom"),
+    ("_provenance", "_custom"),
     ("_provenance", "_plan"),
     ("_generate", "_write"),
 }
