@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from initlib import initializers, random
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
-    from initlib._manifest import schema
+    from initlib._plan import schema
 
 # Where each public name is defined; an empty module stands for a submodule of that name.
 _HOME = {
@@ -32,7 +32,7 @@ _HOME = {
     "generate": "_generate",
     "initializers": "",
     "random": "",
-    "schema": "_manifest",
+    "schema": "_plan",
 }
 
 __all__ = [

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from initlib import _custom, initializers
+from initlib import _custom, _manifest, initializers
 from initlib._digest import LEAF
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, did_you_mean
@@ -107,6 +107,11 @@ class Chunk:
 
     pieces: tuple[Piece, ...]
     nbytes: int
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of manifests, for editors to complete and check."""
+    return _manifest.schema(initializers.IDENTIFIERS)
 
 
 def make_plan(manifest: Manifest, *, only: Sequence[str] = (), allow_code: bool = False) -> Plan:

@@ -87,7 +87,7 @@ class RandomNormal(Drawn):
 class TruncatedNormal(Drawn):
     """Draws from a normal distribution of which the values beyond two stddev are cut off.
 
-    Formula: W ~ N(mean, stddev^2) given |W - mean| <= 2 stddev
+    Formula: W ~ N(mean, stddev^2) given |W - mean| <= 2 stddev, and Std W = 0.8796 stddev
 
     Args:
         mean: mean of the values.

@@ -290,3 +290,21 @@ def test_what_has_no_config():
 def test_the_random_functions_share_the_class():
     assert random.SeedGenerator is initializers.SeedGenerator
     assert type(initializers.get("uniform")) is RandomUniform
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "here"),
+    [
+        ("kaiming_uniform", "he_uniform"),
+        ("kaiming_normal_", "he_normal"),
+        ("xavier_uniform_", "glorot_uniform"),
+        ("trunc_normal_", "truncated_normal"),
+    ],
+)
+def test_the_names_of_other_libraries_lead_to_ours(elsewhere, here):
+    with pytest.raises(RequestError, match=f"did you mean '{here}'"):
+        initializers.get(elsewhere)
+
+
+def test_initializers_show_how_to_make_them():
+    assert repr(initializers.RandomNormal(seed=1)) == "RandomNormal(seed=1, mean=0.0, stddev=0.05)"

@@ -1,6 +1,7 @@
 """The JSON Schema: complete, and it judges manifests as `read` does."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import yaml
 
 from initlib._dtypes import DTYPES
 from initlib._errors import ManifestError
-from initlib._manifest import _yaml, read, schema
+from initlib._manifest import _yaml, read
+from initlib._plan import schema
 
 HERE = Path(__file__).parent
 SCHEMA = schema()
@@ -57,6 +59,7 @@ CHECKS = {
         has_type(value, name) for name in ([types] if isinstance(types, str) else types)
     ),
     "enum": lambda value, choices, _: value in choices,
+    "pattern": lambda value, pattern, _: re.search(pattern, value) is not None,
     "const": lambda value, only, _: value == only,
     "not": lambda value, inner, _: not valid(value, inner),
     "anyOf": lambda value, inner, _: any(valid(value, one) for one in inner),
@@ -162,3 +165,18 @@ def test_it_refuses(case):
 
 def test_many_are_refused():
     assert len(REFUSED) > 50
+
+
+@pytest.mark.parametrize(
+    ("initializer", "accepted"),
+    [
+        ("he_normal", True),
+        ("HeNormal", True),
+        ("constant(0.5)", True),
+        ("mine.py:f", True),
+        ("glorot_unifrom", False),
+    ],
+)
+def test_editors_know_the_initializers(initializer, accepted):
+    layer = {"name": "w", "shape": [1], "initializer": initializer}
+    assert valid({"layers": [layer]}, SCHEMA) == accepted
