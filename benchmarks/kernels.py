@@ -123,7 +123,11 @@ def check(name: str, by: str, values: Any) -> None:
 
 
 def sample(maker: Maker) -> float:
-    """Return the seconds that a call takes."""
+    """Return the seconds that a call takes, after one that isn't counted.
+
+    That one brings the array back into memory, if the system used it otherwise meanwhile.
+    """
+    maker()
     begin, calls = time.perf_counter(), 0
     while (passed := time.perf_counter() - begin) < LEAST:
         maker()

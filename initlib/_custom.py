@@ -9,7 +9,8 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +27,7 @@ def load(identifier: str, config: Mapping[str, Any], folder: Path) -> Any:
         folder: the manifest's folder.
 
     Raises:
-        RequestError: it can't be found, imported or made.
+        RequestError: it can't be found or imported. What a constructor raises passes: see `guard`.
     """
     source, _, name = identifier.rpartition(":")
     if source.endswith(".py"):
@@ -40,20 +41,36 @@ def load(identifier: str, config: Mapping[str, Any], folder: Path) -> Any:
     if not callable(found):
         raise RequestError(f"expected a class or a function, but {identifier} is {found!r}")
     if isinstance(found, type):
-        try:
-            return found(**config)
-        except (Exception, SystemExit) as error:
-            raise failure(identifier, error) from error
+        return found(**config)
     return functools.partial(found, **config) if config else found
 
 
-def failure(what: str, error: BaseException) -> RequestError:
-    """Return the error that tells, in one line, what a user's code raised and where."""
+@contextmanager
+def guard(what: str) -> Iterator[None]:
+    """Turn whatever a user's code raises into a RequestError of one line that says where.
+
+    Interrupts and a lack of memory pass: they are not the code's fault.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except RequestError as error:
+        raise RequestError(" ".join(str(error).split())) from error
+    except BaseException as error:
+        raise RequestError(f"{what} raised {_told(error)}") from error
+
+
+def _told(error: BaseException) -> str:
+    """Return an exception's type, message and line in the user's code, as one line."""
+    try:
+        message = " ".join(str(error).split())
+    except Exception:
+        message = "(its message can't be read)"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_ours(frame.filename)]
     where = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
-    message = " ".join(str(error).split())
-    return RequestError(f"{what} raised {type(error).__name__}: {message}{where}")
+    return f"{type(error).__name__}: {message}{where}"
 
 
 def source_sha256(initializer: Any) -> str | None:
@@ -86,9 +103,8 @@ def _import_file(path: Path) -> ModuleType:
     previous = sys.modules.get(path.stem)
     sys.modules[path.stem] = module
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise failure(f"importing {path.name}", error) from error
+        with guard(f"importing {path.name}"):
+            spec.loader.exec_module(module)
     finally:
         if previous is not None:
             sys.modules[path.stem] = previous
@@ -98,9 +114,10 @@ def _import_file(path: Path) -> ModuleType:
 @functools.cache
 def _import_module(name: str, folder: Path) -> ModuleType:
     try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        problem = str(failure(f"importing {name}", error))
-        if (folder / f"{name}.py").is_file():
-            problem += f"; did you mean '{name}.py:...', the file beside the manifest?"
-        raise RequestError(problem) from error
+        with guard(f"importing {name}"):
+            return importlib.import_module(name)
+    except RequestError as error:
+        if not (folder / f"{name}.py").is_file():
+            raise
+        hint = f"; did you mean '{name}.py:...', the file beside the manifest?"
+        raise RequestError(f"{error}{hint}") from error

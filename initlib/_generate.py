@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +18,7 @@ from initlib._digest import LEAF
 from initlib._dtypes import as_dtype, dtype_name
 from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Format, format_for
+from initlib._output import Output
 from initlib._plan import Plan, make_plan
 from initlib._provenance import Provenance
 from initlib._write import Writer
@@ -138,20 +137,20 @@ def generate(
     default = None if dtype is None else dtype_name(as_dtype(dtype))
     globs = (only,) if isinstance(only, str) else tuple(only)
     loaded = _manifest.read(manifest, seed=seed, dtype=default)
+    target = Output.at(_path(output, loaded.source, format))
+    file_format = format_for(target.path, format)
     plan = make_plan(loaded, only=globs, allow_code=allow_code)
-    path = _output(output, loaded.source, format)
-    file_format = format_for(path, format)
     provenance = Provenance(plan)
     plan.check(file_format, provenance.metadata())
     job = Job(plan, provenance, file_format, workers, chunk_bytes)
     if dry_run:
-        return _summary(job, path, None, 0.0)
-    _check_output(path, force=force)
-    _check_space(path, plan.nbytes)
+        return _summary(job, target.path, None, 0.0)
+    target.check(force=force, manifest=loaded.source)
+    target.check_space(plan.nbytes)
     _stream.prepare(plan.parameters + CALL * len(plan.tensors))
-    with _temporary(path, force=force) as temporary:
+    with target.temporary(force=force, manifest=loaded.source) as temporary:
         digests = _write(job, temporary, progress)
-    return _summary(job, path, digests, time.perf_counter() - begin)
+    return _summary(job, target.path, digests, time.perf_counter() - begin)
 
 
 def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
@@ -168,7 +167,7 @@ def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
     fd = os.open(path, os.O_WRONLY)
     try:
         writer = Writer(job.plan, offsets, fd, job.chunk_bytes)
-        with ThreadPoolExecutor(job.threads) as executor:
+        with ThreadPoolExecutor(job.threads) as executor, _thread_errors(job.threads):
             digests = writer.write_all(executor, job.threads, advance)
         job.format.replace_metadata(path, job.provenance.metadata(digests))
         os.fsync(fd)
@@ -178,31 +177,14 @@ def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
 
 
 @contextmanager
-def _temporary(path: Path, *, force: bool) -> Iterator[Path]:
-    """Give the name of a new file beside `path`, which takes its place if all goes well."""
-    # A link is followed: what it points to is replaced, not the link.
-    final = Path(os.path.realpath(path))
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+def _thread_errors(threads: int) -> Iterator[None]:
+    """Tell what to do where the system refuses another thread."""
     try:
-        yield temporary
-        _check_output(path, force=force)
-        temporary.replace(final)
-        _sync_folder(final.parent)
-    except RequestError:
-        raise
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a rename to the disk."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        yield
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        raise StorageError(f"the system refuses {threads} threads; use fewer --threads") from error
 
 
 def _threads(threads: int | None) -> int:
@@ -219,40 +201,21 @@ def _chunk_bytes(memory: int | str, threads: int) -> int:
     try:
         budget = TypeAdapter(ByteSize).validate_python(memory)
     except ValidationError:
-        budget = ByteSize(0)
+        expected = "expected a size of memory such as 64MiB"
+        raise RequestError(f"{expected}, received {memory!r}") from None
     if budget < threads * LEAF:
-        raise RequestError(
-            f"expected {threads}MiB of memory or more for {threads} threads, such as 64MiB, "
-            f"received {memory}"
-        )
+        needed = f"expected {threads}MiB of memory or more for {threads} threads"
+        raise RequestError(f"{needed}, received {memory}")
     return min(budget // threads // LEAF * LEAF, LARGEST_CHUNK)
 
 
-def _output(output: str | os.PathLike[str] | None, source: str, format: str | None) -> Path:
+def _path(output: str | os.PathLike[str] | None, source: str, format: str | None) -> Path:
     """Return the file to write: the one named, or one named as the manifest."""
     if output is not None:
         return Path(output)
     stem = "model" if source.startswith("<") else Path(source).stem
     chosen = format_for("", format) if format else FORMATS["safetensors"]
     return Path(stem + chosen.suffixes[0])
-
-
-def _check_output(path: Path, *, force: bool) -> None:
-    """Raise RequestError unless a file may be written there."""
-    if not path.parent.is_dir():
-        raise RequestError(f"{path}: there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise RequestError(f"{path}: expected a file's name, but it is a folder or a device")
-    if path.exists() and not force:
-        raise RequestError(f"{path} exists; --force (in Python force=True) replaces it")
-
-
-def _check_space(path: Path, nbytes: int) -> None:
-    """Raise StorageError if the disk can't hold the data."""
-    free = shutil.disk_usage(path.parent).free
-    if nbytes > free:
-        need, have = (ByteSize(n).human_readable() for n in (nbytes, free))
-        raise StorageError(f"{path}: {need} are needed, but the disk has only {have} free")
 
 
 def _summary(job: Job, path: Path, digests: list[str] | None, seconds: float) -> Generated:

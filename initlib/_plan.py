@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -24,6 +25,8 @@ from initlib.initializers import Target
 
 # Buffers hold tensors of any dtype side by side: each starts at a multiple of so many bytes.
 ALIGNMENT = 64
+# NumPy's limit.
+MAX_RANK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +150,19 @@ class _Resolver:
     def __call__(self, spec: TensorSpec) -> TensorPlan:
         """Resolve one tensor."""
         dtype = DTYPES[spec.dtype]
+        if len(spec.shape) > MAX_RANK:
+            raise spec.where.error(f"{spec.name!r}: expected at most {MAX_RANK} dimensions")
         try:
-            initializer = self._initializer(spec.initializer)
-            stream = initializers.stream_for(initializer, spec.seed, spec.name)
-            target = Target(spec.shape, dtype, stream, spec.layout)
-            initializers.check(initializer, target)
+            with guarded(spec.initializer):
+                initializer = self._initializer(spec.initializer)
+                stream = initializers.stream_for(initializer, spec.seed, spec.name)
+                target = Target(spec.shape, dtype, stream, spec.layout)
+                initializers.check(initializer, target)
+                streams = initializers.streams(initializer)
         except RequestError as error:
             where = spec.initializer.where or spec.where
             raise where.error(f"for {spec.name!r}: {error}") from error
         entry = Entry(spec.name, dtype, spec.shape)
-        streams = initializers.streams(initializer)
         return TensorPlan(
             entry, initializer, spec.initializer, spec.seed, target, spec.where, streams
         )
@@ -179,6 +185,11 @@ class _Resolver:
             self._made[key] = initializers.deserialize(config)
         self._found[id(spec)] = self._made[key]
         return self._made[key]
+
+
+def guarded(spec: InitializerSpec) -> AbstractContextManager[None]:
+    """Return a guard around what an initializer does, if its code isn't initlib's."""
+    return _custom.guard(spec.identifier) if spec.custom else nullcontext()
 
 
 def _positional(spec: InitializerSpec) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from initlib import _custom, initializers
+from initlib import initializers
 from initlib._digest import leaf_digests, tensor_digest
 from initlib._errors import RequestError
-from initlib._plan import ALIGNMENT, Chunk, Piece, Plan, TensorPlan, make_chunks
+from initlib._plan import ALIGNMENT, Chunk, Piece, Plan, TensorPlan, guarded, make_chunks
 from initlib._seeds import draws_for
 
 Bytes = npt.NDArray[np.uint8]
@@ -123,7 +123,11 @@ class Writer:
 
 
 def _fill_piece(tensor: TensorPlan, out: npt.NDArray[Any], start: int) -> None:
-    tensor.initializer.fill(out, start, tensor.target)
+    if tensor.spec.custom:
+        # What its code leaves out must not show what was in the buffer.
+        out.view(np.uint8)[:] = 0
+    if tensor.initializer.fill(out, start, tensor.target) is not None:
+        raise RequestError("expected `fill` to write into `out`, but it returned something")
 
 
 def _make_whole(tensor: TensorPlan) -> npt.NDArray[Any]:
@@ -134,14 +138,10 @@ def _make_whole(tensor: TensorPlan) -> npt.NDArray[Any]:
 def _guarded(tensor: TensorPlan, make: Callable[..., Any], *args: Any) -> Any:
     """Make a part of a tensor; whatever a user's own code raises ends in one line."""
     try:
-        return make(tensor, *args)
+        with guarded(tensor.spec):
+            return make(tensor, *args)
     except RequestError as error:
         raise tensor.where.error(f"{tensor.entry.name!r}: {error}") from error
-    except (Exception, SystemExit) as error:
-        if not tensor.spec.custom:
-            raise
-        problem = _custom.failure(tensor.spec.identifier, error)
-        raise tensor.where.error(f"{tensor.entry.name!r}: {problem}") from error
 
 
 def _bounded(

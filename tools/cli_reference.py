@@ -20,7 +20,7 @@ prints one JSON object. Bars are drawn on a terminal only.
 | 0 | done |
 | 2 | the request is wrong: a misspelt option, a mistake in the manifest, a file that exists |
 | 3 | it could not be done: no space, an unreadable file, no memory |
-| 128 + n | it was stopped by signal n; nothing was changed |
+| 128 + n | it was stopped by signal n before it was done; nothing was changed |
 
 `make docs` writes this page from the commands' own `--help`.
 """

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import sys
-from types import FrameType
 
+from initgen import _signals
 from initgen._app import app
 
 # Exit codes: 1 is for commands that answer no.
@@ -15,20 +15,18 @@ REQUEST_WRONG, NOT_DONE = 2, 3
 
 def main() -> None:
     """Run the command that the arguments name."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # Under nohup a hang-up is ignored, and stays so.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stop)
+    _signals.watch()
+    _open_standard_streams()
     try:
         _run()
-    except KeyboardInterrupt:
-        _fail("interrupted; nothing was changed", 128 + signal.SIGINT)
     except BrokenPipeError:
         # The reader of our output has had enough, as `| head` does.
         _discard_output()
         sys.exit(0)
     except MemoryError as error:
         _fail(f"out of memory: {error}".rstrip(": "), NOT_DONE)
+    except ImportError as error:
+        _fail(f"cannot load a library: {error}", NOT_DONE)
     except OSError as error:
         # Those of files come with their names; what is left is our own output.
         from initlib import StorageError
@@ -50,9 +48,14 @@ def _run() -> None:
     try:
         app(prog_name="initgen")
     finally:
-        # None where the process was started with it closed.
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
+
+
+def _open_standard_streams() -> None:
+    """Put the null device in the place of what was closed when the process started."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
 
 
 def _discard_output() -> None:
@@ -60,13 +63,10 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    """Leave as an exit does, so that temporary files are removed."""
-    sys.exit(128 + number)
-
-
 def _fail(message: str, code: int) -> None:
-    print(f"initgen: {message}", file=sys.stderr)
+    # Nothing is to be done where messages can't be written either.
+    with contextlib.suppress(OSError):
+        print(f"initgen: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
     sys.exit(code)
 
 

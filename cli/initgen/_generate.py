@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import initlib
+from initgen import _signals
 from initgen._console import print_table, progress_bar
 
 
@@ -78,6 +79,7 @@ def generate(
             allow_code=allow_code,
             progress=progress,
         )
+    _signals.ignore()
     if as_json:
         print(json.dumps(_as_dict(done, dry_run=dry_run)))
     elif not quiet:

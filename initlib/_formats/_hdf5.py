@@ -30,6 +30,7 @@ ALIGNED_FROM = 64 * 1024
 PAGE = 4096
 
 MAX_RANK = 32  # H5S_MAX_RANK
+MAX_DEPTH = 256  # the library walks down from the root for each tensor
 
 # HDF5 has no such types. Keras stores bfloat16 as opaque bytes, and a text attribute with this
 # name says what they are (H5IOStore in keras/src/saving/saving_lib.py); float8 here likewise.
@@ -108,6 +109,8 @@ def _problem(entry: Entry) -> str | None:
     parts = entry.name.split("/")
     if not {"", ".", ".."}.isdisjoint(parts):
         return "in HDF5 the parts of a name between slashes cannot be empty, '.' or '..'"
+    if len(parts) > MAX_DEPTH:
+        return f"expected groups at most {MAX_DEPTH} deep"
     if "\0" in entry.name:
         return "an HDF5 name cannot have a NUL character"
     if parts[0] == METADATA:

@@ -8,6 +8,7 @@ on that is large enough to be worth it.
 from __future__ import annotations
 
 import importlib
+import os
 from types import ModuleType
 from typing import Any
 
@@ -27,9 +28,13 @@ _kernels: ModuleType | None = None
 
 
 def prepare(values: int) -> None:
-    """Load the kernels if a job of so many values is worth it; they then serve every later call."""
+    """Load the kernels if a job of so many values is worth it; they then serve every later call.
+
+    Where Numba is told not to compile, the reference serves.
+    """
     global _kernels
-    if _kernels is None and values >= WORTH_COMPILING:
+    disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+    if _kernels is None and values >= WORTH_COMPILING and not disabled:
         _kernels = importlib.import_module("initlib._stream._kernels")
 
 

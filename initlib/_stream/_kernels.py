@@ -39,7 +39,16 @@ W0, W1 = WEYL
 
 # Division by zero can't occur; Numba's check for it would keep the loops from being vectorised.
 _inline = njit(inline="always", error_model="numpy")
-_kernel = njit(nogil=True, cache=True, error_model="numpy")
+_fresh = njit(nogil=True, error_model="numpy")
+
+
+def _kernel(function):
+    """Compile a kernel when it is first called, and keep it on disk if there is a place for it."""
+    try:
+        return njit(nogil=True, cache=True, error_model="numpy")(function)
+    except RuntimeError:
+        # Neither the installation's folder nor the user's own can be written.
+        return _fresh(function)
 
 
 @intrinsic
@@ -383,9 +392,15 @@ def fill(transform, dtype, out, block, key, high, parameters):
         high: counter words 2 and 3.
         parameters: the transform's own, in the precision it is computed in.
     """
-    kernel = KERNELS[transform, dtype == "float64"]
+    name = transform, dtype == "float64"
     counter = (np.uint64(block), np.uint32(high[0]), np.uint32(high[1]))
-    kernel(out.view(STORED[dtype]), *counter, np.uint32(key[0]), np.uint32(key[1]), *parameters)
+    arguments = (*counter, np.uint32(key[0]), np.uint32(key[1]), *parameters)
+    try:
+        KERNELS[name](out.view(STORED[dtype]), *arguments)
+    except Exception:
+        # Kernels raise nothing: what was kept on disk is damaged, or could not be put there.
+        KERNELS[name] = _fresh(KERNELS[name].py_func)
+        KERNELS[name](out.view(STORED[dtype]), *arguments)
 
 
 KERNELS = {

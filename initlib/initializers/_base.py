@@ -85,7 +85,7 @@ class Initializer:
         if fill is None:
             name = type(self).__name__
             raise NotImplementedError(f"{name} implements neither `__call__` nor `fill`")
-        out = np.empty(target.size, target.dtype)
+        out = np.zeros(target.size, target.dtype)
         fill(out, 0, target)
         return out.reshape(target.shape)
 

@@ -84,7 +84,7 @@ def materialize(initializer: Custom, target: Target) -> Array:
         RequestError: it can't be called so, or returned another shape or dtype.
     """
     if streams(initializer) or _has(initializer, "whole"):
-        return _whole(initializer, target)
+        return _checked(_whole(initializer, target), target, type(initializer).__name__)
     name = getattr(initializer, "__name__", type(initializer).__name__)
     try:
         inspect.signature(initializer).bind(target.shape, dtype="")
@@ -92,7 +92,11 @@ def materialize(initializer: Custom, target: Target) -> Array:
         raise RequestError(f"expected {name}(shape, dtype=None): {error}") from None
     except ValueError:
         pass  # Functions written in C may have no signature to look at.
-    made = initializer(target.shape, dtype=dtype_name(target.dtype))
+    return _checked(initializer(target.shape, dtype=dtype_name(target.dtype)), target, name)
+
+
+def _checked(made: Any, target: Target, name: str) -> Array:
+    """Return what `name` made as an array, if it is the target's."""
     if made is None:
         raise RequestError(f"expected an array from {name}, which returned nothing")
     values = _as_array(made)
@@ -111,7 +115,7 @@ def _whole(initializer: Any, target: Target) -> Array:
     if hasattr(initializer, "whole"):
         values: Array = initializer.whole(target)
         return values
-    out = np.empty(target.size, target.dtype)
+    out = np.zeros(target.size, target.dtype)
     initializer.fill(out, 0, target)
     return out.reshape(target.shape)
 

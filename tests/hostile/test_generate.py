@@ -9,8 +9,10 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 
 import pytest
+from safetensors.numpy import load_file
 
 import initlib
 from initlib import _write
@@ -30,6 +32,31 @@ number = 3
 
 class Filling(Initializer):
     def fill(self, out, start, target): raise KeyError("lost")
+
+class TooLong(Initializer):
+    def whole(self, target): return np.full(3 * 16, 9, target.dtype)
+
+class Returning(Initializer):
+    def fill(self, out, start, target): return np.ones_like(out)
+
+class Checking(Initializer):
+    def check(self, target): raise OSError("odd")
+    def fill(self, out, start, target): out[:] = 1
+
+class Leaving(Initializer):
+    def __init__(self): raise SystemExit(0)
+
+class Mute(Exception):
+    def __str__(self): return 1 / 0
+
+class Lazy(Initializer):
+    def fill(self, out, start, target): out[: out.size // 2] = 1
+
+def mute(shape, dtype=None): raise Mute
+def strays(shape, dtype=None):
+    import os
+    os.chdir("/")
+    return np.ones(shape, dtype)
 
 class Picky(Initializer):
     def __init__(self, scale): self.scale = scale
@@ -115,6 +142,11 @@ def test_a_dataset_cannot_be_a_group_too(tmp_path):
         ("code.py:arguments", "expected arguments(shape, dtype=None)"),
         ("code.py:two_lines", "raised ValueError: one two (code.py:11)"),
         ("code.py:Filling", "code.py:Filling raised KeyError: 'lost' (code.py:15)"),
+        ("code.py:TooLong", "expected shape (4, 4) from TooLong, received (48,)"),
+        ("code.py:Returning", "expected `fill` to write into `out`, but it returned something"),
+        ("code.py:Checking", "code.py:Checking raised OSError: odd (code.py:24)"),
+        ("code.py:Leaving", "code.py:Leaving raised SystemExit: 0 (code.py:28)"),
+        ("code.py:mute", "code.py:mute raised Mute: (its message can't be read) (code.py:36)"),
         ("code.py:Picky", "code.py:Picky raised TypeError: "),
         ("code.py:Pickie", "code.py has no 'Pickie'; did you mean 'Picky'?"),
         ("code.py:number", "expected a class or a function, but code.py:number is 3"),
@@ -130,6 +162,22 @@ def test_custom_code(tmp_path, initializer, problem):
     assert "'w'" in message
     assert problem in message
     assert "runs only where --allow-code" in refused(tmp_path, initlib.ManifestError)
+
+
+def test_what_custom_code_leaves_out_is_zero(tmp_path):
+    """And not what the buffer held before."""
+    layers = [layer(shape=[1 << 18]), layer(name="z", shape=[1000], initializer="code.py:Lazy")]
+    write(tmp_path, {"layers": layers})
+    path = tmp_path / "m.safetensors"
+    initlib.generate(tmp_path / "m.json", path, allow_code=True, threads=1, memory="1MiB")
+    assert load_file(path)["z"].tolist() == [1.0] * 500 + [0.0] * 500
+
+
+def test_code_that_changes_the_folder_does_not_move_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"layers": [layer(initializer="code.py:strays")]})
+    initlib.generate("m.json", "m.safetensors", allow_code=True)
+    assert (tmp_path / "m.safetensors").is_file()
 
 
 def test_code_of_a_manifest_is_not_run_unless_allowed(tmp_path):
@@ -192,7 +240,53 @@ def test_a_folder_that_takes_no_files(tmp_path, output):
 def test_outputs_that_are_no_files(tmp_path, output):
     write(tmp_path, {"layers": [layer()]})
     message = refused(tmp_path, initlib.RequestError, output=output, format="hdf5", force=True)
-    assert message == f"{output}: expected a file's name, but it is a folder or a device"
+    assert message.startswith(f"{output}: expected a file's name, ")
+
+
+def test_a_folder_s_name(tmp_path):
+    write(tmp_path, {"layers": [layer()]})
+    (tmp_path / "folder").mkdir()
+    for output in (tmp_path / "folder", f"{tmp_path}/new/"):
+        message = refused(tmp_path, initlib.RequestError, output=output, format="hdf5")
+        assert message == f"{output}: expected a file's name, received a folder's"
+
+
+def test_a_link_to_itself(tmp_path):
+    write(tmp_path, {"layers": [layer()]})
+    (tmp_path / "loop.h5").symlink_to("loop.h5")
+    message = refused(tmp_path, initlib.RequestError, output=tmp_path / "loop.h5", force=True)
+    assert "a loop" in message
+    assert (tmp_path / "loop.h5").is_symlink()
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    write(tmp_path, {"layers": [layer()]})
+    name = tmp_path / ("a" * 300 + ".h5")
+    assert refused(tmp_path, initlib.StorageError, output=name) == f"{name}: File name too long"
+    initlib.generate(tmp_path / "m.json", tmp_path / ("a" * 252 + ".h5"))
+
+
+def test_the_manifest_is_not_replaced(tmp_path):
+    write(tmp_path, {"layers": [layer()]})
+    path = tmp_path / "m.json"
+    message = refused(tmp_path, initlib.RequestError, output=path, format="hdf5", force=True)
+    assert message == f"{path}: the output would replace the manifest"
+
+
+@pytest.mark.parametrize("initializer", ["ones", "orthogonal"])
+def test_more_dimensions_than_numpy_has(tmp_path, initializer):
+    write(tmp_path, {"layers": [layer(shape=[1] * 65, initializer=initializer)]})
+    assert "'w': expected at most 64 dimensions" in refused(tmp_path, initlib.ManifestError)
+
+
+def test_the_system_refuses_threads(tmp_path, monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    write(tmp_path, {"layers": [layer()]})
+    monkeypatch.setattr(threading.Thread, "start", start)
+    message = refused(tmp_path, initlib.StorageError, threads=2)
+    assert message == "the system refuses 2 threads; use fewer --threads"
 
 
 def test_a_link_is_followed(tmp_path):

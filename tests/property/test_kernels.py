@@ -1,5 +1,6 @@
 """The kernels equal the reference bit for bit, for any transform, dtype, start and length."""
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,16 @@ def test_long_runs_are_equal(transform, dtype):
     by_kernel = filled(_kernels, distribution, dtype, 3, 300_001, stream)
     by_reference = filled(None, distribution, dtype, 3, 300_001, stream)
     assert by_kernel.tobytes() == by_reference.tobytes()
+
+
+def test_kernels_do_without_a_place_on_disk(monkeypatch):
+    def njit(*, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return numba.njit(**options)
+
+    monkeypatch.setattr(_kernels, "njit", njit)
+    assert _kernels._kernel(lambda x: x + 1)(1) == 2
 
 
 @settings(max_examples=200)

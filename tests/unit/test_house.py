@@ -16,7 +16,7 @@ FLOORS = [
     {"_arguments", "_digest", "_dtypes", "_seeds", "_stream", "random"},
     {"_formats", "_manifest", "initializers"},
     {"_custom", "_plan", "_provenance"},
-    {"_generate", "_write"},
+    {"_generate", "_output", "_write"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Rooms of one floor that may use another of it.
@@ -31,6 +31,7 @@ BESIDE = {
     ("_plan", "_custom"),
     ("_provenance", "_custom"),
     ("_provenance", "_plan"),
+    ("_generate", "_output"),
     ("_generate", "_write"),
 }
 LIBRARY = sorted((ROOT / "initlib").rglob("*.py"))

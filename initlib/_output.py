@@ -1,0 +1,116 @@
+"""Where a checkpoint goes: a new file, which takes its name only once it is whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ByteSize
+
+from initlib._errors import InitlibError, RequestError, StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file to be written.
+
+    Attributes:
+        path: as it was asked for; messages name it.
+        final: the same, absolute and with links followed: what they point to is replaced, not the
+            link, and wherever a manifest's own code changes to, this stays.
+    """
+
+    path: Path
+    final: Path
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Output:
+        """Return the output of this name.
+
+        Raises:
+            RequestError: it is a folder's name.
+            StorageError: there is no current folder.
+        """
+        if os.fspath(path).endswith("/") or Path(path).is_dir():
+            raise RequestError(f"{path}: expected a file's name, received a folder's")
+        with _storage_errors(path):
+            return cls(Path(path), Path(os.path.realpath(path)))
+
+    def check(self, *, force: bool, manifest: str) -> None:
+        """Find out whether a file may be written there.
+
+        Raises:
+            RequestError: there is no such folder, or something that may not be replaced.
+            StorageError: the folder can't be looked into.
+        """
+        with _storage_errors(self.path):
+            folder = self.path.parent
+            if not self.final.parent.is_dir():
+                raise RequestError(f"{self.path}: there is no folder {folder}")
+            if not os.path.lexists(self.final):
+                return
+            if not self.final.is_file():
+                raise RequestError(
+                    f"{self.path}: expected a file's name, but it is a folder, a device or a loop"
+                )
+            if Path(manifest).exists() and self.final.samefile(manifest):
+                raise RequestError(f"{self.path}: the output would replace the manifest")
+            if not force:
+                raise RequestError(
+                    f"{self.path} exists; --force (in Python force=True) replaces it"
+                )
+
+    def check_space(self, nbytes: int) -> None:
+        """Raise StorageError if the disk can't hold so many bytes."""
+        with _storage_errors(self.path):
+            free = shutil.disk_usage(self.final.parent).free
+        if nbytes > free:
+            need, have = (ByteSize(n).human_readable() for n in (nbytes, free))
+            raise StorageError(f"{self.path}: {need} are needed, but the disk has only {have} free")
+
+    @contextmanager
+    def temporary(self, *, force: bool, manifest: str) -> Iterator[Path]:
+        """Give the name of a new file in the same folder, which takes the output's name at the end.
+
+        Raises:
+            RequestError: a file of the output's name appeared meanwhile.
+            StorageError: it could not be written.
+        """
+        temporary = self.final.with_name(f".initgen-{secrets.token_hex(8)}.tmp")
+        with _storage_errors(self.path, hidden=temporary):
+            try:
+                yield temporary
+                self.check(force=force, manifest=manifest)
+                temporary.replace(self.final)
+                _sync_folder(self.final.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _storage_errors(path: str | os.PathLike[str], hidden: Path | None = None) -> Iterator[None]:
+    """Turn what goes wrong with a file into a StorageError that names it, not the `hidden` one."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, InitlibError):
+            reason = str(error).removeprefix(f"{hidden}: ")
+            if reason == str(error):
+                raise
+        else:
+            reason = error.strerror or str(error)
+        raise StorageError(f"{path}: {reason}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a rename to the disk."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
