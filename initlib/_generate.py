@@ -209,13 +209,15 @@ def _chunk_bytes(memory: int | str, threads: int) -> int:
     return min(budget // threads // LEAF * LEAF, LARGEST_CHUNK)
 
 
-def _path(output: str | os.PathLike[str] | None, source: str, format: str | None) -> Path:
+def _path(
+    output: str | os.PathLike[str] | None, source: str, format: str | None
+) -> str | os.PathLike[str]:
     """Return the file to write: the one named, or one named as the manifest."""
     if output is not None:
-        return Path(output)
+        return output
     stem = "model" if source.startswith("<") else Path(source).stem
     chosen = format_for("", format) if format else FORMATS["safetensors"]
-    return Path(stem + chosen.suffixes[0])
+    return stem + chosen.suffixes[0]
 
 
 def _summary(job: Job, path: Path, digests: list[str] | None, seconds: float) -> Generated:

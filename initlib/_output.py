@@ -36,9 +36,9 @@ class Output:
             RequestError: it is a folder's name.
             StorageError: there is no current folder.
         """
-        if os.fspath(path).endswith("/") or Path(path).is_dir():
-            raise RequestError(f"{path}: expected a file's name, received a folder's")
         with _storage_errors(path):
+            if os.fspath(path).endswith("/") or Path(path).is_dir():
+                raise RequestError(f"{path}: expected a file's name, received a folder's")
             return cls(Path(path), Path(os.path.realpath(path)))
 
     def check(self, *, force: bool, manifest: str) -> None:

@@ -8,6 +8,7 @@ import sys
 
 from initgen import _signals
 from initgen._app import app
+from initgen._console import discard_output
 
 # Exit codes: 1 is for commands that answer no.
 REQUEST_WRONG, NOT_DONE = 2, 3
@@ -18,11 +19,7 @@ def main() -> None:
     _signals.watch()
     _open_standard_streams()
     try:
-        _run()
-    except BrokenPipeError:
-        # The reader of our output has had enough, as `| head` does.
-        _discard_output()
-        sys.exit(0)
+        app(prog_name="initgen")
     except MemoryError as error:
         _fail(f"out of memory: {error}".rstrip(": "), NOT_DONE)
     except ImportError as error:
@@ -33,7 +30,7 @@ def main() -> None:
 
         if isinstance(error, StorageError):
             _fail(str(error), NOT_DONE)
-        _discard_output()
+        discard_output()
         _fail(f"cannot print the result: {error.strerror}", NOT_DONE)
     except ValueError as error:
         from initlib import RequestError
@@ -43,24 +40,11 @@ def main() -> None:
         _fail(str(error), REQUEST_WRONG)
 
 
-def _run() -> None:
-    """Run the command to the end of its output."""
-    try:
-        app(prog_name="initgen")
-    finally:
-        sys.stdout.flush()
-
-
 def _open_standard_streams() -> None:
     """Put the null device in the place of what was closed when the process started."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
-
-
-def _discard_output() -> None:
-    """Let what waits in a broken standard output vanish: Python would try to write it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,13 +10,28 @@ from contextlib import contextmanager
 Progress = Callable[[int, int], None]
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def show(text: str) -> None:
+    """Print a result; a reader that has had enough, as `head` has, is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        discard_output()
+
+
+def discard_output() -> None:
+    """Let what waits in a broken standard output vanish: Python would try to write it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print columns side by side, as wide as what is in them."""
     cells = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
     for row in cells:
         line = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
-        print("  ".join(line).rstrip())
+        lines.append("  ".join(line).rstrip())
+    show("\n".join(lines))
 
 
 @contextmanager

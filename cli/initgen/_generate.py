@@ -6,14 +6,13 @@ import dataclasses
 import json
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import print_table, progress_bar
+from initgen._console import progress_bar, show, show_table
 
 
 def generate(
@@ -21,7 +20,7 @@ def generate(
         str, typer.Argument(metavar="MANIFEST", help="YAML or JSON file; - reads standard input.")
     ],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
@@ -81,11 +80,11 @@ def generate(
         )
     _signals.ignore()
     if as_json:
-        print(json.dumps(_as_dict(done, dry_run=dry_run)))
+        show(json.dumps(_as_dict(done, dry_run=dry_run)))
     elif not quiet:
         if dry_run:
             _print_rows(done)
-        print(_summary(done, dry_run=dry_run))
+        show(_summary(done, dry_run=dry_run))
 
 
 def _as_dict(done: initlib.Generated, *, dry_run: bool) -> dict[str, Any]:
@@ -114,4 +113,4 @@ def _print_rows(done: initlib.Generated) -> None:
         (f"{t.nbytes:{width},}", t.dtype, str(list(t.shape)), t.name, t.initializer)
         for t in done.tensors
     ]
-    print_table(("bytes", "dtype", "shape", "name", "initializer"), rows)
+    show_table(("bytes", "dtype", "shape", "name", "initializer"), rows)

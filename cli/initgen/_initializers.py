@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import initlib
-from initgen._console import print_table
+from initgen._console import show, show_table
 
 
 def initializers(
@@ -24,12 +24,12 @@ def initializers(
     catalogue = initlib.initializers.catalogue
     entries = catalogue() if name is None else [initlib.initializers.lookup(name)]
     if as_json:
-        print(json.dumps({entry.name: dataclasses.asdict(entry) for entry in entries}))
+        show(json.dumps({entry.name: dataclasses.asdict(entry) for entry in entries}))
     elif name is not None:
         _print_details(entries[0])
     else:
         rows = [(entry.aliases[0], entry.summary, _arguments(entry)) for entry in entries]
-        print_table(("name", "makes", "arguments"), rows)
+        show_table(("name", "makes", "arguments"), rows)
 
 
 def _arguments(entry: initlib.initializers.Entry) -> str:
@@ -38,8 +38,8 @@ def _arguments(entry: initlib.initializers.Entry) -> str:
 
 def _print_details(entry: initlib.initializers.Entry) -> None:
     """Print all that the catalogue has on one initializer."""
-    print(f"{entry.name}({_arguments(entry)})\n")
-    print(textwrap.fill(entry.summary, 80))
+    show(f"{entry.name}({_arguments(entry)})\n")
+    show(textwrap.fill(entry.summary, 80))
     if entry.formula:
-        print(textwrap.fill(entry.formula, 80))
-    print(f"\nIn manifests: {', '.join((*entry.aliases, entry.name))}")
+        show(textwrap.fill(entry.formula, 80))
+    show(f"\nIn manifests: {', '.join((*entry.aliases, entry.name))}")

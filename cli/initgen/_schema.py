@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import initlib
+from initgen._console import show
 
 
 def schema() -> None:
@@ -14,4 +15,4 @@ def schema() -> None:
 
     # yaml-language-server: $schema=initgen.schema.json
     """
-    print(json.dumps(initlib.schema(), indent=2))
+    show(json.dumps(initlib.schema(), indent=2))

@@ -12,10 +12,9 @@ float64.
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import float32, float64, int32, int64, njit, types, uint8, uint16, uint32, uint64
-from numba.extending import intrinsic, overload
+from numba import float32, float64, int32, int64, njit, uint32, uint64
 
+from initlib._stream._building import STORED, bits_of, float_of, horner, inline, store
 from initlib._stream._coefficients import (
     COS_32,
     COS_64,
@@ -37,8 +36,6 @@ from initlib._stream._philox import MULTIPLIERS, ROUNDS, WEYL
 M0, M1 = MULTIPLIERS
 W0, W1 = WEYL
 
-# Division by zero can't occur; Numba's check for it would keep the loops from being vectorised.
-_inline = njit(inline="always", error_model="numpy")
 _fresh = njit(nogil=True, error_model="numpy")
 
 
@@ -51,44 +48,7 @@ def _kernel(function):
         return _fresh(function)
 
 
-@intrinsic
-def _bits(typing_context, value):
-    """Return the bit pattern of a float as an unsigned integer of its width."""
-    width = value.bitwidth
-    integer = types.Integer.from_bitwidth(width, signed=False)
-
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.IntType(width))
-
-    return integer(value), codegen
-
-
-@intrinsic
-def _float(typing_context, bits):
-    """Return the float that has a bit pattern: the reverse of `_bits`."""
-    value = {32: types.float32, 64: types.float64}[bits.bitwidth]
-
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], context.get_value_type(value))
-
-    return value(bits), codegen
-
-
-@intrinsic
-def _horner(typing_context, x, coefficients):
-    """Evaluate a polynomial; written out in full, because LLVM leaves a long loop as it is."""
-
-    def codegen(context, builder, signature, args):
-        x, table = args
-        y = builder.extract_value(table, 0)
-        for i in range(1, coefficients.count):
-            y = builder.fadd(builder.fmul(y, x), builder.extract_value(table, i))
-        return y
-
-    return x(x, coefficients), codegen
-
-
-@_inline
+@inline
 def _philox(block, c2, c3, k0, k1):
     """Philox4x32-10: four words of one block.
 
@@ -105,7 +65,7 @@ def _philox(block, c2, c3, k0, k1):
     return uint32(a), uint32(b), uint32(c), uint32(d)
 
 
-@_inline
+@inline
 def _draw64(low, high):
     """Join two words to a 64-bit draw."""
     return uint64(low) | (uint64(high) << uint64(32))
@@ -114,29 +74,29 @@ def _draw64(low, high):
 # -- float32 -------------------------------------------------------------------------------------
 
 
-@_inline
+@inline
 def _odd32(i):
     """2 i + 1 for i < 2^31, rounded once."""
     return float32(uint32(uint32(uint32(i) << uint32(1)) | uint32(1)))
 
 
-@_inline
+@inline
 def _split32(f):
     """Mantissa in [1/2, 1) and exponent of a positive float."""
-    bits = _bits(f)
-    mantissa = _float(uint32((bits & uint32(0x007FFFFF)) | uint32(0x3F000000)))
+    bits = bits_of(f)
+    mantissa = float_of(uint32((bits & uint32(0x007FFFFF)) | uint32(0x3F000000)))
     return mantissa, int32(int32(bits >> uint32(23)) - int32(126))
 
 
-@_inline
+@inline
 def _minus_log32(v, e):
     """-ln((1 - v) / 2^e) for v in [0, 1/2]."""
     s = v / (float32(2) - v)
     z = s * s
-    return e * LN2_32[0] + ((v + s * (v + z * _horner(z, LOG_32))) + e * LN2_32[1])
+    return e * LN2_32[0] + ((v + s * (v + z * horner(z, LOG_32))) + e * LN2_32[1])
 
 
-@_inline
+@inline
 def _radius32(w):
     """sqrt(-2 ln u) at u = (w + 1/2) / 2^32."""
     upper = w >= uint32(0x80000000)
@@ -148,23 +108,25 @@ def _radius32(w):
     return np.sqrt(y + y)
 
 
-@_inline
+@inline
 def _cos_sin32(w):
     """cos and sin of 2 pi (k + 1/2) / 2^26, where k is the upper 26 bits of w."""
     quadrant = uint32(uint32(w + uint32(1 << 29)) >> uint32(30))
     steps = int32(int32(uint32(w - uint32(quadrant << uint32(30)))) >> int32(5)) | int32(1)
     x = float32(steps) * float32(2.0**-24)
     z = x * x
-    s = x * (QUARTER_PI_32[0] + (z * _horner(z, SIN_32) + QUARTER_PI_32[1]))
-    c = float32(1) + z * _horner(z, COS_32)
+    s = x * (QUARTER_PI_32[0] + (z * horner(z, SIN_32) + QUARTER_PI_32[1]))
+    c = float32(1) + z * horner(z, COS_32)
     odd = (quadrant & uint32(1)) != uint32(0)
     a, b = (s if odd else c), (c if odd else s)
-    a = _float(uint32(_bits(a) ^ uint32((uint32(quadrant + uint32(1)) & uint32(2)) << uint32(30))))
-    b = _float(uint32(_bits(b) ^ uint32((quadrant & uint32(2)) << uint32(30))))
+    a = float_of(
+        uint32(bits_of(a) ^ uint32((uint32(quadrant + uint32(1)) & uint32(2)) << uint32(30)))
+    )
+    b = float_of(uint32(bits_of(b) ^ uint32((quadrant & uint32(2)) << uint32(30))))
     return a, b
 
 
-@_inline
+@inline
 def _truncated32(w):
     """Quantile of the normal truncated at two stddev, at (w + 2^31 + 1/2) / 2^32 modulo 1."""
     negative = w >= uint32(0x80000000)
@@ -173,11 +135,11 @@ def _truncated32(w):
     d = _odd32(uint32(0x7FFFFFFF) - a) * float32(2.0**-32)
     r = d * (float32(2) - d)
     mantissa, exponent = _split32(SQUARE_32[0] + SQUARE_32[1] * r)
-    z = t * _horner(_minus_log32(float32(1) - mantissa, float32(-exponent)), QUANTILE_32)
+    z = t * horner(_minus_log32(float32(1) - mantissa, float32(-exponent)), QUANTILE_32)
     return -z if negative else z
 
 
-@_inline
+@inline
 def _clamp(x, low, high):
     """Keep x within [low, high]."""
     x = x if x > low else low
@@ -191,10 +153,10 @@ def normal32(out, first, c2, c3, k0, k1, mean, stddev):
         r, q = _radius32(w0), _radius32(w2)
         a, b = _cos_sin32(w1)
         c, d = _cos_sin32(w3)
-        _store(out, 4 * i, (r * a) * stddev + mean)
-        _store(out, 4 * i + 1, (r * b) * stddev + mean)
-        _store(out, 4 * i + 2, (q * c) * stddev + mean)
-        _store(out, 4 * i + 3, (q * d) * stddev + mean)
+        store(out, 4 * i, (r * a) * stddev + mean)
+        store(out, 4 * i + 1, (r * b) * stddev + mean)
+        store(out, 4 * i + 2, (q * c) * stddev + mean)
+        store(out, 4 * i + 3, (q * d) * stddev + mean)
 
 
 @_kernel
@@ -202,10 +164,10 @@ def truncated32(out, first, c2, c3, k0, k1, mean, stddev, low, high):
     for i in range(out.shape[0] // 4):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
         # Written out: LLVM leaves a loop with so long a body as it is, and then has no vectors.
-        _store(out, 4 * i, _clamp(_truncated32(w0) * stddev + mean, low, high))
-        _store(out, 4 * i + 1, _clamp(_truncated32(w1) * stddev + mean, low, high))
-        _store(out, 4 * i + 2, _clamp(_truncated32(w2) * stddev + mean, low, high))
-        _store(out, 4 * i + 3, _clamp(_truncated32(w3) * stddev + mean, low, high))
+        store(out, 4 * i, _clamp(_truncated32(w0) * stddev + mean, low, high))
+        store(out, 4 * i + 1, _clamp(_truncated32(w1) * stddev + mean, low, high))
+        store(out, 4 * i + 2, _clamp(_truncated32(w2) * stddev + mean, low, high))
+        store(out, 4 * i + 3, _clamp(_truncated32(w3) * stddev + mean, low, high))
 
 
 @_kernel
@@ -214,35 +176,35 @@ def uniform32(out, first, c2, c3, k0, k1, base, origin, step, low, high):
         w = _philox(first + uint64(i), c2, c3, k0, k1)
         for j in range(4):
             x = float32(int32(uint32(w[j] >> uint32(8))) - origin) * step + base
-            _store(out, 4 * i + j, _clamp(x, low, high))
+            store(out, 4 * i + j, _clamp(x, low, high))
 
 
 # -- float64 -------------------------------------------------------------------------------------
 
 
-@_inline
+@inline
 def _odd64(i):
     """2 i + 1 for i < 2^52."""
     return float64(int64((uint64(i) << uint64(1)) | uint64(1)))
 
 
-@_inline
+@inline
 def _split64(f):
     """Mantissa in [1/2, 1) and exponent of a positive float."""
-    bits = _bits(f)
-    mantissa = _float(uint64((bits & uint64((1 << 52) - 1)) | uint64(0x3FE << 52)))
+    bits = bits_of(f)
+    mantissa = float_of(uint64((bits & uint64((1 << 52) - 1)) | uint64(0x3FE << 52)))
     return mantissa, int64(bits >> uint64(52)) - int64(1022)
 
 
-@_inline
+@inline
 def _minus_log64(v, e):
     """-ln((1 - v) / 2^e) for v in [0, 1/2]."""
     s = v / (2.0 - v)
     z = s * s
-    return e * LN2_64[0] + ((v + s * (v + z * _horner(z, LOG_64))) + e * LN2_64[1])
+    return e * LN2_64[0] + ((v + s * (v + z * horner(z, LOG_64))) + e * LN2_64[1])
 
 
-@_inline
+@inline
 def _radius64(draw):
     """sqrt(-2 ln u) at u = (k + 1/2) / 2^53, k the draw's upper 53 bits."""
     k = draw >> uint64(11)
@@ -255,23 +217,23 @@ def _radius64(draw):
     return np.sqrt(y + y)
 
 
-@_inline
+@inline
 def _cos_sin64(draw):
     """cos and sin of 2 pi (k + 1/2) / 2^53, where k is the upper 53 bits of the 64-bit draw."""
     quadrant = uint64(draw + uint64(1 << 61)) >> uint64(62)
     steps = (int64(draw - (quadrant << uint64(62))) >> int64(10)) | int64(1)
     x = float64(steps) * 2.0**-51
     z = x * x
-    s = x * (QUARTER_PI_64[0] + (z * _horner(z, SIN_64) + QUARTER_PI_64[1]))
-    c = 1.0 + z * _horner(z, COS_64)
+    s = x * (QUARTER_PI_64[0] + (z * horner(z, SIN_64) + QUARTER_PI_64[1]))
+    c = 1.0 + z * horner(z, COS_64)
     odd = (quadrant & uint64(1)) != uint64(0)
     a, b = (s if odd else c), (c if odd else s)
-    a = _float(uint64(_bits(a) ^ (((quadrant + uint64(1)) & uint64(2)) << uint64(62))))
-    b = _float(uint64(_bits(b) ^ ((quadrant & uint64(2)) << uint64(62))))
+    a = float_of(uint64(bits_of(a) ^ (((quadrant + uint64(1)) & uint64(2)) << uint64(62))))
+    b = float_of(uint64(bits_of(b) ^ ((quadrant & uint64(2)) << uint64(62))))
     return a, b
 
 
-@_inline
+@inline
 def _truncated64(draw):
     """Quantile of the normal truncated at two stddev, at (k + 2^52 + 1/2) / 2^53 modulo 1.
 
@@ -284,7 +246,7 @@ def _truncated64(draw):
     d = _odd64(uint64((1 << 52) - 1) - a) * 2.0**-53
     r = d * (2.0 - d)
     mantissa, exponent = _split64(SQUARE_64[0] + SQUARE_64[1] * r)
-    z = t * _horner(_minus_log64(1.0 - mantissa, float64(-exponent)), QUANTILE_64)
+    z = t * horner(_minus_log64(1.0 - mantissa, float64(-exponent)), QUANTILE_64)
     return -z if negative else z
 
 
@@ -314,70 +276,6 @@ def uniform64(out, first, c2, c3, k0, k1, base, origin, step, low, high):
         for j, k in enumerate((_draw64(w0, w1), _draw64(w2, w3))):
             x = float64(int64(k >> uint64(11)) - origin) * step + base
             out[2 * i + j] = _clamp(x, low, high)
-
-
-# -- rounding to the stored dtype ------------------------------------------------------------------
-# Numba has no bfloat16 or float8, so `out` comes as integers whose type names the dtype (STORED).
-
-STORED = {
-    "float64": np.float64,
-    "float32": np.float32,
-    "bfloat16": np.uint16,
-    "float16": np.int16,
-    "float8_e4m3fn": np.uint8,
-    "float8_e5m2": np.int8,
-}
-
-
-def _store(out, i, x):
-    """Round x to the dtype that `out` stores, to nearest and ties to even, and put it at out[i]."""
-
-
-@_inline
-def _narrow(x, bias, mantissa_bits):
-    """Round a float32 to a narrower IEEE-like format that can hold it; return its bit pattern."""
-    drop = uint32(23 - mantissa_bits)
-    bits = _bits(x)
-    magnitude = uint32(bits & uint32(0x7FFFFFFF))
-    half = uint32((uint32(1) << uint32(drop - uint32(1))) - uint32(1))
-    odd = uint32((magnitude >> drop) & uint32(1))
-    normal = uint32(uint32(magnitude + half + odd) >> drop) - uint32((127 - bias) << mantissa_bits)
-    # Subnormals: adding a power of two whose last bit is the format's smallest step rounds there.
-    magic = uint32((127 + 1 - bias + 23 - mantissa_bits) << 23)
-    subnormal = uint32(_bits(_float(magnitude) + _float(magic)) - magic)
-    # Chosen by a mask: Numba 0.68 warns of a conditional expression that it inlines this deep.
-    mask = uint32(uint32(0) - uint32(magnitude >= uint32((127 + 1 - bias) << 23)))
-    rounded = uint32((normal & mask) | (subnormal & ~mask))
-    sign_bit = uint32(15 if mantissa_bits > 3 else 7)
-    return uint32(rounded | uint32(uint32(bits >> uint32(31)) << sign_bit))
-
-
-@overload(_store, inline="always")
-def _store_overload(out, i, x):
-    if out.dtype == types.uint16:
-
-        def store(out, i, x):
-            bits = _bits(x)
-            odd = uint32((bits >> uint32(16)) & uint32(1))
-            out[i] = uint16(uint32(bits + uint32(0x7FFF) + odd) >> uint32(16))
-    elif out.dtype == types.int16:
-
-        def store(out, i, x):
-            out[i] = uint16(_narrow(x, 15, 10))
-    elif out.dtype == types.uint8:
-
-        def store(out, i, x):
-            out[i] = uint8(_narrow(x, 7, 3))
-    elif out.dtype == types.int8:
-
-        def store(out, i, x):
-            out[i] = uint8(_narrow(x, 15, 2))
-    else:
-
-        def store(out, i, x):
-            out[i] = x
-
-    return store
 
 
 def fill(transform, dtype, out, block, key, high, parameters):
