@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import reprlib
 from typing import Any
 
 import ml_dtypes
@@ -25,7 +26,22 @@ INTEGERS: dict[str, np.dtype[Any]] = {
 DTYPES = {**FLOATS, **INTEGERS, "bool": np.dtype(np.bool_)}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
+# How other programs spell dtypes: not accepted, one name is enough, but suggested.
+_SPELLINGS = {
+    **dict.fromkeys(("fp64", "f64", "double"), "float64"),
+    **dict.fromkeys(("fp32", "f32", "float", "single"), "float32"),
+    **dict.fromkeys(("fp16", "f16", "half"), "float16"),
+    **dict.fromkeys(("bf16", "brain"), "bfloat16"),
+    **dict.fromkeys(("fp8", "float8", "f8_e4m3", "fp8_e4m3", "float8_e4m3"), "float8_e4m3fn"),
+    **dict.fromkeys(("f8_e5m2", "fp8_e5m2"), "float8_e5m2"),
+    **{f"{letter}{bits}": f"{word}{bits}"
+       for letter, word in (("i", "int"), ("u", "uint")) for bits in (8, 16, 32, 64)},
+    "int": "int64", "long": "int64", "short": "int16", "byte": "uint8", "boolean": "bool",
+}  # fmt: skip
+
 DEFAULT = "float32"
+_short = reprlib.Repr()
+_short.maxstring = 80
 
 
 def as_dtype(dtype: Any) -> np.dtype[Any]:
@@ -38,8 +54,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
         return DTYPES[DEFAULT]
     if isinstance(dtype, str):
         if dtype not in DTYPES:
-            hint = did_you_mean(dtype, DTYPES) or f"; expected one of {', '.join(DTYPES)}"
-            raise RequestError(f"unknown dtype {dtype!r}{hint}")
+            raise RequestError(f"unknown dtype {_short.repr(dtype)}{_nearest(dtype)}")
         return DTYPES[dtype]
     found: np.dtype[Any] | None = None
     with contextlib.suppress(TypeError):
@@ -47,6 +62,14 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     if found is None or found not in _NAMES:
         raise RequestError(f"unknown dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
     return found
+
+
+def _nearest(name: str) -> str:
+    """Return the hint of the dtype that a wrong name stands for, or of all that there are."""
+    spelling = name.lower().removeprefix("torch.").removeprefix("jnp.").removeprefix("np.")
+    known = spelling if spelling in DTYPES else _SPELLINGS.get(spelling)
+    hint = f"; did you mean {known!r}?" if known else did_you_mean(name, DTYPES)
+    return hint or f"; expected one of {', '.join(DTYPES)}"
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:

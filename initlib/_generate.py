@@ -15,7 +15,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from initlib import _manifest, _stream
 from initlib._digest import LEAF
-from initlib._dtypes import as_dtype, dtype_name
+from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Format, format_for
 from initlib._output import Output
@@ -78,6 +78,7 @@ class Job:
     Attributes:
         plan: what to make.
         provenance: what the file says of it.
+        places: the same as metadata, before the digests are known.
         format: of the file.
         threads: how many make chunks.
         chunk_bytes: the most that one of them makes at a time.
@@ -85,6 +86,7 @@ class Job:
 
     plan: Plan
     provenance: Provenance
+    places: dict[str, str]
     format: Format
     threads: int
     chunk_bytes: int
@@ -134,15 +136,15 @@ def generate(
     begin = time.perf_counter()
     workers = _threads(threads)
     chunk_bytes = _chunk_bytes(memory, workers)
-    default = None if dtype is None else dtype_name(as_dtype(dtype))
     globs = (only,) if isinstance(only, str) else tuple(only)
-    loaded = _manifest.read(manifest, seed=seed, dtype=default)
+    loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
     target = Output.at(_path(output, loaded.source, format))
     file_format = format_for(target.path, format)
     plan = make_plan(loaded, only=globs, allow_code=allow_code)
     provenance = Provenance(plan)
-    plan.check(file_format, provenance.metadata())
-    job = Job(plan, provenance, file_format, workers, chunk_bytes)
+    places = provenance.metadata()
+    plan.check(file_format, places)
+    job = Job(plan, provenance, places, file_format, workers, chunk_bytes)
     if dry_run:
         return _summary(job, target.path, None, 0.0)
     target.check(force=force, manifest=loaded.source)
@@ -155,7 +157,7 @@ def generate(
 
 def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
     """Write a new file and bring it to the disk; return the tensors' digests."""
-    offsets = job.format.create(path, job.plan.entries, job.provenance.metadata())
+    offsets = job.format.create(path, job.plan.entries, job.places)
     total, done = job.plan.nbytes, 0
 
     def advance(nbytes: int) -> None:

@@ -19,24 +19,11 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from initlib._dtypes import DEFAULT, DTYPES
-from initlib._errors import RequestError, did_you_mean
+from initlib._dtypes import DEFAULT, DTYPES, as_dtype, dtype_name
+from initlib._errors import RequestError
 from initlib._manifest._expressions import RESERVED, Number
 from initlib._manifest._wording import show
 from initlib._stream import MAX_SEED, check_seed
-
-# How other programs spell dtypes: not accepted, one name is enough, but suggested.
-_SPELLINGS = {
-    **dict.fromkeys(("fp64", "f64", "double"), "float64"),
-    **dict.fromkeys(("fp32", "f32", "float", "single"), "float32"),
-    **dict.fromkeys(("fp16", "f16", "half"), "float16"),
-    **dict.fromkeys(("bf16", "brain"), "bfloat16"),
-    **dict.fromkeys(("fp8", "float8", "f8_e4m3", "fp8_e4m3", "float8_e4m3"), "float8_e4m3fn"),
-    **dict.fromkeys(("f8_e5m2", "fp8_e5m2"), "float8_e5m2"),
-    **{f"{letter}{bits}": f"{word}{bits}"
-       for letter, word in (("i", "int"), ("u", "uint")) for bits in (8, 16, 32, 64)},
-    "int": "int64", "long": "int64", "short": "int16", "byte": "uint8", "boolean": "bool",
-}  # fmt: skip
 
 
 def check_dtype(name: str) -> str:
@@ -45,13 +32,7 @@ def check_dtype(name: str) -> str:
     Raises:
         RequestError: there is no such dtype.
     """
-    if name in DTYPES:
-        return name
-    spelling = name.lower().removeprefix("torch.").removeprefix("jnp.").removeprefix("np.")
-    known = spelling if spelling in DTYPES else _SPELLINGS.get(spelling)
-    hint = f"; did you mean {known!r}?" if known else did_you_mean(name, DTYPES)
-    hint = hint or f"; expected one of {', '.join(DTYPES)}"
-    raise RequestError(f"unknown dtype {show(name)}{hint}")
+    return dtype_name(as_dtype(name))
 
 
 def check_variable(name: str) -> str:

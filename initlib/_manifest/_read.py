@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
+from initlib._dtypes import as_dtype, dtype_name
 from initlib._errors import ManifestError, RequestError, StorageError, did_you_mean
 from initlib._manifest._expressions import Number, evaluate
 from initlib._manifest._json import load_json
 from initlib._manifest._lines import Lines, line_of
 from initlib._manifest._manifest import Manifest
-from initlib._manifest._model import Document, check_dtype
+from initlib._manifest._model import Document
 from initlib._manifest._validate import validate
 from initlib._manifest._wording import show
 from initlib._manifest._yaml import load_yaml
@@ -26,13 +27,14 @@ from initlib._stream import check_seed
 Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | IO[str] | IO[bytes]"
 
 
-def read(source: Source, *, seed: int | None = None, dtype: str | None = None) -> Manifest:
+def read(source: Source, *, seed: int | None = None, dtype: Any = None) -> Manifest:
     """Return the manifest in a file, a stream or a mapping.
 
     Args:
         source: a YAML or (`.json`) JSON file, "-" for standard input, an open file, or a mapping.
         seed: takes the place of the manifest's; layers' own stay.
-        dtype: takes the place of the manifest's; layers' and rules' own stay.
+        dtype: takes the place of the manifest's, by its name or as NumPy's; layers' and rules' own
+            stay.
 
     Raises:
         ManifestError: the manifest is wrong.
@@ -43,7 +45,7 @@ def read(source: Source, *, seed: int | None = None, dtype: str | None = None) -
     if seed is not None:
         overrides["seed"] = check_seed(seed)
     if dtype is not None:
-        overrides["dtype"] = check_dtype(dtype)
+        overrides["dtype"] = dtype_name(as_dtype(dtype))
     with _no_collection():
         name, folder, data, lines = _load(source)
         document = validate(data, name, lines)

@@ -13,7 +13,7 @@ from initlib._dtypes import DTYPES, dtype_name
 from initlib._errors import RequestError
 from initlib._seeds import SeedGenerator
 from initlib._stream import Distribution, Stream
-from initlib.initializers._base import Array, Target
+from initlib.initializers._base import Array, Initializer, Target
 from initlib.initializers._random import Drawn, Seeded
 
 Custom = Callable[..., Any]
@@ -115,9 +115,7 @@ def _whole(initializer: Any, target: Target) -> Array:
     if hasattr(initializer, "whole"):
         values: Array = initializer.whole(target)
         return values
-    out = np.zeros(target.size, target.dtype)
-    initializer.fill(out, 0, target)
-    return out.reshape(target.shape)
+    return Initializer.whole(initializer, target)
 
 
 def _as_array(values: Any) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from initlib import _stream
 from initlib._arguments import as_number
@@ -56,7 +56,26 @@ class Drawn(Seeded):
         self.law(target).fill(out, start, target.stream)
 
 
-class RandomNormal(Drawn):
+class _Bell(Drawn):
+    """Base of the two normal distributions: its subclasses are nothing but which one they draw."""
+
+    family: ClassVar[type[_stream.Normal | _stream.TruncatedNormal]]
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+        super().__init__(seed)
+        self.mean, self.stddev = as_number("mean", mean), as_number("stddev", stddev)
+        self.family(self.mean, self.stddev)
+
+    def law(self, target: Target) -> Distribution:
+        """Return the distribution of the target's elements."""
+        return self.family(self.mean, self.stddev)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, as what JSON can hold."""
+        return {**super().get_config(), "mean": self.mean, "stddev": self.stddev}
+
+
+class RandomNormal(_Bell):
     """Draws from a normal distribution.
 
     Formula: W ~ N(mean, stddev^2)
@@ -70,21 +89,10 @@ class RandomNormal(Drawn):
         RequestError: an argument is wrong.
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
-        super().__init__(seed)
-        self.mean, self.stddev = as_number("mean", mean), as_number("stddev", stddev)
-        _stream.Normal(self.mean, self.stddev)
-
-    def law(self, target: Target) -> Distribution:
-        """Return the distribution of the target's elements."""
-        return _stream.Normal(self.mean, self.stddev)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as what JSON can hold."""
-        return {**super().get_config(), "mean": self.mean, "stddev": self.stddev}
+    family = _stream.Normal
 
 
-class TruncatedNormal(Drawn):
+class TruncatedNormal(_Bell):
     """Draws from a normal distribution of which the values beyond two stddev are cut off.
 
     Formula: W ~ N(mean, stddev^2) given |W - mean| <= 2 stddev, and Std W = 0.8796 stddev
@@ -98,18 +106,7 @@ class TruncatedNormal(Drawn):
         RequestError: an argument is wrong.
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
-        super().__init__(seed)
-        self.mean, self.stddev = as_number("mean", mean), as_number("stddev", stddev)
-        _stream.TruncatedNormal(self.mean, self.stddev)
-
-    def law(self, target: Target) -> Distribution:
-        """Return the distribution of the target's elements."""
-        return _stream.TruncatedNormal(self.mean, self.stddev)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as what JSON can hold."""
-        return {**super().get_config(), "mean": self.mean, "stddev": self.stddev}
+    family = _stream.TruncatedNormal
 
 
 class RandomUniform(Drawn):

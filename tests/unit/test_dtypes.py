@@ -23,6 +23,8 @@ def test_none_is_float32():
     ("dtype", "message"),
     [
         ("flot32", "unknown dtype 'flot32'; did you mean 'float32'?"),
+        ("fp32", "unknown dtype 'fp32'; did you mean 'float32'?"),
+        ("torch.bfloat16", "unknown dtype 'torch.bfloat16'; did you mean 'bfloat16'?"),
         ("complex64", "unknown dtype 'complex64'; expected one of float64, float32, "),
         (np.complex64, "unknown dtype <class 'numpy.complex64'>; expected one of float64, "),
         (3, "unknown dtype 3; expected one of float64, "),
