@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from pydantic import ByteSize, TypeAdapter, ValidationError
-
 from initlib import _manifest, _stream
-from initlib._digest import LEAF
 from initlib._dtypes import dtype_name
-from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Format, format_for
+from initlib._make import Maker
 from initlib._output import Output
 from initlib._plan import Plan, make_plan
 from initlib._provenance import Provenance
+from initlib._workers import MEMORY, Progress, buffer_bytes, pool, thread_count
 from initlib._write import Writer
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
-Progress = Callable[[int, int], None]
 
-# What the workers' buffers may take together, and the size of one: larger ones leave the cache of a
-# core before they are written, which halves the speed.
-MEMORY = 64 << 20
-LARGEST_CHUNK = 2 << 20
 # Calling the reference for one small tensor takes as long as so many values take.
 CALL = 1000
 
@@ -134,8 +125,8 @@ def generate(
         StorageError: it could not be written.
     """
     begin = time.perf_counter()
-    workers = _threads(threads)
-    chunk_bytes = _chunk_bytes(memory, workers)
+    workers = thread_count(threads)
+    chunk_bytes = buffer_bytes(memory, workers)
     globs = (only,) if isinstance(only, str) else tuple(only)
     loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
     target = Output.at(_path(output, loaded.source, format))
@@ -168,47 +159,14 @@ def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
 
     fd = os.open(path, os.O_WRONLY)
     try:
-        writer = Writer(job.plan, offsets, fd, job.chunk_bytes)
-        with ThreadPoolExecutor(job.threads) as executor, _thread_errors(job.threads):
+        writer = Writer(Maker(job.plan, job.chunk_bytes), offsets, fd)
+        with pool(job.threads) as executor:
             digests = writer.write_all(executor, job.threads, advance)
         job.format.replace_metadata(path, job.provenance.metadata(digests))
         os.fsync(fd)
     finally:
         os.close(fd)
     return digests
-
-
-@contextmanager
-def _thread_errors(threads: int) -> Iterator[None]:
-    """Tell what to do where the system refuses another thread."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "start new thread" not in str(error):
-            raise
-        raise StorageError(f"the system refuses {threads} threads; use fewer --threads") from error
-
-
-def _threads(threads: int | None) -> int:
-    """Return how many threads to use."""
-    if threads is None:
-        return len(os.sched_getaffinity(0))
-    if isinstance(threads, bool) or threads < 1:
-        raise RequestError(f"expected 1 thread or more, received {threads}")
-    return threads
-
-
-def _chunk_bytes(memory: int | str, threads: int) -> int:
-    """Return the size of a worker's buffer: whole leaves, and all together within `memory`."""
-    try:
-        budget = TypeAdapter(ByteSize).validate_python(memory)
-    except ValidationError:
-        expected = "expected a size of memory such as 64MiB"
-        raise RequestError(f"{expected}, received {memory!r}") from None
-    if budget < threads * LEAF:
-        needed = f"expected {threads}MiB of memory or more for {threads} threads"
-        raise RequestError(f"{needed}, received {memory}")
-    return min(budget // threads // LEAF * LEAF, LARGEST_CHUNK)
 
 
 def _path(

@@ -12,22 +12,25 @@ import initlib
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"_errors", "_version"},
-    {"_arguments", "_digest", "_dtypes", "_seeds", "_stream", "random"},
+    {"_description", "_errors", "_version"},
+    {"_arguments", "_digest", "_dtypes", "_moments", "_seeds", "_stream", "random"},
     {"_formats", "_manifest", "initializers"},
-    {"_custom", "_plan", "_provenance"},
-    {"_generate", "_output", "_write"},
+    {"_checkpoint", "_custom", "_expected", "_make", "_plan", "_provenance", "_workers"},
+    {"_describe", "_diff", "_generate", "_output", "_verify", "_write"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Rooms of one floor that may use another of it.
 BESIDE = {
     ("_arguments", "_dtypes"),
+    ("_moments", "_dtypes"),
+    ("_moments", "_stream"),
     ("_stream", "_dtypes"),
     ("_seeds", "_stream"),
     ("random", "_arguments"),
     ("random", "_dtypes"),
     ("random", "_seeds"),
     ("random", "_stream"),
+    ("_make", "_plan"),
     ("_plan", "_custom"),
     ("_provenance", "_custom"),
     ("_provenance", "_plan"),

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from initlib import _manifest, _write
+from initlib import _manifest, _workers, _write
 from initlib._digest import LEAF, leaf_digests, tensor_digest
+from initlib._make import Maker
 from initlib._plan import make_plan
 
 LAYERS = [
@@ -49,7 +50,7 @@ def test_every_tensor_is_written_at_its_offset(plan, fd, gap, threads):
     offsets = offsets_of(plan, gap)
     progress = []
     with ThreadPoolExecutor(threads) as executor:
-        writer = _write.Writer(plan, offsets, fd, LEAF)
+        writer = _write.Writer(Maker(plan, LEAF), offsets, fd)
         digests = writer.write_all(executor, threads, progress.append)
     assert sum(progress) == plan.nbytes
     for tensor, offset, digest in zip(plan.tensors, offsets, digests, strict=True):
@@ -75,8 +76,8 @@ def test_chunks_are_submitted_a_few_at_a_time(plan, fd):
             return future
 
     executor = Executor()
-    writer = _write.Writer(plan, offsets_of(plan, 0), fd, LEAF)
-    found = _write._bounded(
+    writer = _write.Writer(Maker(plan, LEAF), offsets_of(plan, 0), fd)
+    found = _workers.bounded(
         executor, writer.write, _write.make_chunks(plan, writer.offsets, LEAF), 2
     )
     for _ in found:
@@ -91,7 +92,7 @@ def test_the_first_failure_ends_it(plan, fd):
     submitted = []
     chunks = (submitted.append(i) or i for i in range(1000))
     with ThreadPoolExecutor(2) as executor, pytest.raises(OSError, match="No space"):
-        list(_write._bounded(executor, fail, chunks, 4))
+        list(_workers.bounded(executor, fail, chunks, 4))
     assert len(submitted) <= 8
 
 
@@ -123,7 +124,7 @@ def test_runs_of_neighbours_are_written_together(fd, monkeypatch):
     calls = []
     real = os.pwritev
     monkeypatch.setattr(os, "pwritev", lambda *a: calls.append(len(a[1])) or real(*a))
-    writer = _write.Writer(plan, [12 * i for i in range(2500)], fd, LEAF)
+    writer = _write.Writer(Maker(plan, LEAF), [12 * i for i in range(2500)], fd)
     with ThreadPoolExecutor(1) as executor:
         writer.write_all(executor, 1, lambda nbytes: None)
     assert calls == [1024, 1024, 452]
