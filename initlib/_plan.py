@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Any
 
 from initlib import _custom, _manifest, initializers
@@ -35,7 +36,7 @@ class TensorPlan:
 
     Attributes:
         entry: its name, dtype and shape, as formats know it.
-        initializer: what fills it.
+        initializer: what fills it; None for code that was left out.
         spec: the initializer as the manifest has it, with arithmetic evaluated.
         seed: the seed behind its stream, unless the initializer has its own.
         target: what the initializer is given to fill.
@@ -50,6 +51,11 @@ class TensorPlan:
     target: Target
     where: Where
     streams: bool
+
+    @property
+    def tolerance(self) -> float | None:
+        """How far other machines' values may be off, relative to the largest; None: not at all."""
+        return None if self.spec.custom else getattr(self.initializer, "tolerance", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +123,30 @@ def schema() -> dict[str, Any]:
     return _manifest.schema(initializers.IDENTIFIERS)
 
 
-def make_plan(manifest: Manifest, *, only: Sequence[str] = (), allow_code: bool = False) -> Plan:
+def make_plan(
+    manifest: Manifest,
+    *,
+    only: Sequence[str] = (),
+    allow_code: bool = False,
+    skip_code: bool = False,
+    most: int | None = None,
+) -> Plan:
     """Resolve every tensor of a manifest that one of the `only` globs matches.
+
+    Args:
+        manifest: the manifest.
+        only: globs of names; none for all.
+        allow_code: let custom initializers run.
+        skip_code: leave custom initializers out; their tensors have None in their place.
+        most: stop after so many tensors.
 
     Raises:
         RequestError: an initializer is unknown, isn't allowed or can't fill its tensor, or a glob
             matches nothing.
     """
-    resolve = _Resolver(manifest, allow_code)
-    wanted = [spec for spec in manifest.tensors() if _matches(spec.name, only)]
+    resolve = _Resolver(manifest, allow_code, skip_code)
+    matching = (spec for spec in manifest.tensors() if _matches(spec.name, only))
+    wanted = list(islice(matching, most))
     for glob in only:
         if not any(fnmatchcase(spec.name, glob) for spec in wanted):
             near = did_you_mean(glob, (spec.name for spec in manifest.tensors()))
@@ -143,6 +164,7 @@ class _Resolver:
 
     manifest: Manifest
     allow_code: bool
+    skip_code: bool
     _made: dict[str, Any] = field(default_factory=dict)
     # The same by the spec's identity: quick, where a repeat has made thousands of tensors of one.
     _found: dict[int, Any] = field(default_factory=dict)
@@ -170,6 +192,8 @@ class _Resolver:
     def _initializer(self, spec: InitializerSpec) -> Any:
         """Return the initializer of a spec; custom code is run anew for each tensor."""
         if spec.custom:
+            if self.skip_code:
+                return None
             if not self.allow_code:
                 raise RequestError(
                     f"{spec.identifier} is code, which runs only where --allow-code (in Python "

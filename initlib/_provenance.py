@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from blake3 import blake3
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from initlib import _custom, initializers
 from initlib._digest import UNKNOWN
@@ -18,6 +22,10 @@ from initlib._stream import STREAM_VERSION
 from initlib._version import __version__
 
 KEY = "initgen"
+
+_CONTEXT = "initgen 1 metadata checksum"
+# Sorted by key, the record begins with its checksum.
+_CHECKSUM = re.compile(r'(?<=^{"checksum":")[0-9a-f]{64}(?=")')
 
 
 class Provenance:
@@ -29,7 +37,7 @@ class Provenance:
 
     def __init__(self, plan: Plan) -> None:
         canonical = plan.manifest.canonical()
-        self.manifest_sha256 = hashlib.sha256(_dump(canonical).encode()).hexdigest()
+        self.manifest_sha256 = manifest_sha256(canonical)
         rows, self._numbers = _distinct(plan.tensors)
         self._names = [tensor.entry.name for tensor in plan.tensors]
         # transformers loads only files that say which framework's tensors they hold.
@@ -54,7 +62,83 @@ class Provenance:
         known = digests or [UNKNOWN] * len(self._names)
         rows = zip(self._names, self._numbers, known, strict=True)
         tensors = {name: [number, digest] for name, number, digest in rows}
-        return {**self._texts, KEY: _dump({**self._record, "tensors": tensors})}
+        record = {"checksum": UNKNOWN, **self._record, "tensors": tensors}
+        texts = {**self._texts, KEY: _dump(record)}
+        if digests is None:
+            return texts
+        return {**texts, KEY: _CHECKSUM.sub(checksum(texts), texts[KEY])}
+
+
+class Record(BaseModel):
+    """A file's provenance, read back.
+
+    Attributes:
+        checksum: of the metadata, as it was written.
+        version: of the initgen that made the file.
+        stream: version of the stream of numbers.
+        seed: the manifest's, or the one that replaced it.
+        manifest: in canonical form.
+        manifest_sha256: its hash.
+        initializers: the resolved ones, as plain data.
+        tensors: for each name the index of its initializer, and its digest.
+        only: globs of the names that were asked for; empty for all.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    checksum: str
+    version: str
+    stream: int
+    seed: int
+    manifest: dict[str, Any]
+    manifest_sha256: str
+    initializers: list[dict[str, Any]]
+    tensors: dict[str, tuple[int, str]]
+    only: list[str] = []
+
+    def initializer(self, name: str) -> dict[str, Any]:
+        """Return a tensor's initializer, empty where the record has none at its index."""
+        number = self.tensors[name][0]
+        return self.initializers[number] if 0 <= number < len(self.initializers) else {}
+
+
+class _Stream(BaseModel):
+    """What every version of the provenance has."""
+
+    stream: int
+
+
+def read_record(metadata: Mapping[str, str]) -> Record | None:
+    """Return the provenance in a file's metadata, None if there is none.
+
+    Raises:
+        ValueError: it is damaged, or of a newer initgen; the message is a phrase.
+    """
+    if KEY not in metadata:
+        return None
+    try:
+        stream = _Stream.model_validate_json(metadata[KEY]).stream
+        if stream != STREAM_VERSION:
+            raise ValueError(
+                f"its values are of stream version {stream}; this initgen makes {STREAM_VERSION}"
+            )
+        return Record.model_validate_json(metadata[KEY])
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"][:2])) or "JSON"
+        raise ValueError(f"its provenance is damaged: {where}: {first['msg']}") from None
+
+
+def checksum(metadata: Mapping[str, str]) -> str:
+    """Return the checksum of a file's metadata, whatever stands at its own place."""
+    blank = _CHECKSUM.sub(UNKNOWN, metadata[KEY])
+    text = _dump({**metadata, KEY: blank})
+    return blake3(text.encode(), derive_key_context=_CONTEXT).hexdigest()
+
+
+def manifest_sha256(canonical: Mapping[str, Any]) -> str:
+    """Return the hash of a manifest in canonical form."""
+    return hashlib.sha256(_dump(canonical).encode()).hexdigest()
 
 
 def _dump(value: Any) -> str:
@@ -70,12 +154,12 @@ def _distinct(tensors: Sequence[TensorPlan]) -> tuple[list[Any], list[int]]:
     for tensor in tensors:
         spec = id(tensor.spec)
         if spec not in by_spec:
-            by_spec[spec] = rows.setdefault(_dump(_initializer(tensor)), len(rows))
+            by_spec[spec] = rows.setdefault(_dump(resolved(tensor)), len(rows))
         numbers.append(by_spec[spec])
     return [json.loads(row) for row in rows], numbers
 
 
-def _initializer(tensor: TensorPlan) -> dict[str, Any]:
+def resolved(tensor: TensorPlan) -> dict[str, Any]:
     """Return a tensor's initializer as it was resolved.
 
     "custom" marks code that isn't initlib's, "tolerance" how far other machines' values may be off.
@@ -84,6 +168,5 @@ def _initializer(tensor: TensorPlan) -> dict[str, Any]:
         config = {"class_name": tensor.spec.identifier, "config": dict(tensor.spec.config)}
         source = _custom.source_sha256(tensor.initializer)
         return {**config, "custom": True, "source_sha256": source}
-    resolved: dict[str, Any] = initializers.serialize(tensor.initializer)
-    tolerance = getattr(tensor.initializer, "tolerance", None)
-    return resolved if tolerance is None else {**resolved, "tolerance": tolerance}
+    config = initializers.serialize(tensor.initializer)
+    return config if tensor.tolerance is None else {**config, "tolerance": tensor.tolerance}
