@@ -1,0 +1,69 @@
+"""Cells that values are counted in, and where they lie.
+
+Values of 16 bits and less are counted by bit pattern: nothing is lost. Wider ones are counted by
+sign, exponent and upper nine bits of the mantissa of their distance from a center, which is near
+most of them: a cell is at most 1/512 as wide as it is distant from the center.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Cells = npt.NDArray[np.int32]
+
+MANTISSA = 9  # bits
+HALF = 1 << 17  # of the cells are below the center
+CELLS = 2 * HALF
+# A distance of 2^LEAST and more has the exponent 0 and more; lesser ones share the cell HALF, which
+# so is a point. Eight bits of exponent reach to 2^129, beyond float32. The last cell has no end.
+LEAST = -127
+
+
+def narrow(dtype: np.dtype[Any]) -> bool:
+    """Tell a dtype whose values are counted by bit pattern."""
+    return dtype.itemsize <= 2
+
+
+def points(patterns: npt.NDArray[Any], dtype: np.dtype[Any]) -> Floats:
+    """Return the values that have these bit patterns."""
+    if dtype == np.bool_:
+        # A damaged file may have other bytes than 0 and 1.
+        return np.asarray(patterns != 0, np.float64)
+    with np.errstate(invalid="ignore"):
+        values = patterns.astype(f"u{dtype.itemsize}").view(dtype)
+        return np.asarray(values, np.float64)
+
+
+def edges(cells: Cells, dtype: np.dtype[Any], center: float) -> tuple[Floats, Floats]:
+    """Return the least and the largest value that each cell of a dtype can hold."""
+    if narrow(dtype):
+        values = points(cells, dtype)
+        return values, values
+    signed = cells.astype(np.int64) - HALF
+    step = np.abs(signed)
+    inner, outer = _distance(step), _distance(step + 1)
+    inner[step == 0] = outer[step == 0] = 0.0
+    outer[step == HALF - 1] = np.inf
+    if dtype.kind in "iu":
+        # Of whole numbers, a cell ends before the next one.
+        inner, outer = np.ceil(inner), np.maximum(np.ceil(outer) - 1, 0)
+    below = signed < 0
+    return center + np.where(below, -outer, inner), center + np.where(below, -inner, outer)
+
+
+def _distance(step: npt.NDArray[np.int64]) -> Floats:
+    """Return the least distance from the center in the cells that are so many steps away."""
+    fraction = (step & ((1 << MANTISSA) - 1)) / (1 << MANTISSA)
+    return np.asarray(np.ldexp(1.0 + fraction, (step >> MANTISSA) + LEAST))
+
+
+def united(cells: Cells, counts: npt.NDArray[np.int64]) -> tuple[Cells, npt.NDArray[np.int64]]:
+    """Return each cell once, in ascending order, with the sum of its counts."""
+    order = np.argsort(cells, kind="stable")
+    cells, counts = cells[order], counts[order]
+    first = np.flatnonzero(np.diff(cells, prepend=-1))
+    return cells[first], np.add.reduceat(counts, first) if cells.size else counts

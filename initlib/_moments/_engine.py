@@ -1,0 +1,171 @@
+"""Where values are summarised: by the NumPy reference or by the kernels, which nobody can tell.
+
+Numba takes half a second to import and some seconds to compile a kernel that isn't in its cache. So
+kernels are used from the first job on that is large enough to be worth it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from initlib._moments import _reference
+from initlib._moments._cells import CELLS, Cells, narrow
+from initlib._moments._figures import Moments
+from initlib._moments._summary import Counts, Summary
+
+# Below so many values the reference is done before Numba is imported.
+WORTH_COMPILING = 1 << 24
+# So few values take less time than going over a whole table.
+FEW = 1 << 13
+# A table's counts have 32 bits.
+FULL = (1 << 32) - 1
+
+_kernels: ModuleType | None = None
+# Tables of zeros that were used before. They stay: new memory costs more than clearing them.
+_tables: list[npt.NDArray[np.uint32]] = []
+
+
+def prepare(values: int) -> None:
+    """Load the kernels if a job of so many values is worth it; they then serve every later call.
+
+    Where Numba is told not to compile, the reference serves.
+    """
+    global _kernels
+    disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+    if _kernels is None and values >= WORTH_COMPILING and not disabled:
+        _kernels = importlib.import_module("initlib._moments._kernels")
+
+
+def center_of(values: npt.NDArray[Any]) -> float:
+    """Return the center from which the values of a tensor are best measured.
+
+    It is their median where that is far from 0 compared to their spread, such as for the scales of
+    a layer norm; and 0 for all others, and for dtypes whose values are counted exactly.
+
+    Args:
+        values: some thousand values of the tensor.
+    """
+    if narrow(values.dtype):
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        finite = values[np.isfinite(values)].astype(np.float64)
+    if not finite.size:
+        return 0.0
+    places = [finite.size // 4, finite.size // 2, 3 * finite.size // 4]
+    low, median, high = np.partition(finite, places)[places].tolist()
+    # At twice the distance between the quartiles, 1/512 of a value is still little of the spread.
+    return float(median) if abs(median) / 2 > high - low else 0.0
+
+
+def summarize(values: npt.NDArray[Any], center: float = 0.0) -> Summary:
+    """Return the figures of all values of a tensor.
+
+    Args:
+        values: 1-D and contiguous, of any dtype of `DTYPES`.
+        center: from which distances are measured; see `center_of`.
+    """
+    tally = Tally(values.dtype, center)
+    tally.add(values)
+    return tally.summary()
+
+
+class Tally:
+    """The figures of one tensor in the making, piece by piece; threads may add at the same time.
+
+    Which thread adds what and when makes no difference in the result, down to the last bit.
+    """
+
+    def __init__(self, dtype: np.dtype[Any], center: float = 0.0) -> None:
+        self.dtype, self.center = dtype, center
+        self._moments: dict[int, Moments] = {}
+        self._counted: list[tuple[Cells, Counts]] = []
+        # Tables that no thread is using, and how many values are counted in each. Taking from a
+        # list and appending to it are atomic.
+        self._idle: list[tuple[npt.NDArray[np.uint32], int]] = []
+
+    def add(self, values: npt.NDArray[Any], index: int = 0) -> None:
+        """Count a piece of the tensor.
+
+        Args:
+            values: 1-D and contiguous, of the tensor's dtype, at most 2^31 of them.
+            index: which piece it is; the figures of pieces are combined in this order.
+        """
+        if narrow(self.dtype):
+            self._add_patterns(values.view(f"u{self.dtype.itemsize}"))
+        elif values.size < FEW:
+            figures, cells = _reference.measure(values, self.center)
+            self._moments[index] = self._as_moments(values, figures)
+            self._counted.append(np.unique(cells, return_counts=True))
+        else:
+            with self._table(values.size) as table:
+                if _kernels is None:
+                    figures = _reference.count_values(values, self.center, table)
+                else:
+                    figures = _kernels.call("count_values", values, self.center, table)
+            self._moments[index] = self._as_moments(values, figures)
+
+    def _add_patterns(self, patterns: npt.NDArray[Any]) -> None:
+        if patterns.size < FEW:
+            cells, counts = np.unique(patterns, return_counts=True)
+            self._counted.append((cells.astype(np.int32), counts))
+            return
+        with self._table(patterns.size) as table:
+            used = table[: 1 << 8 * self.dtype.itemsize]
+            if _kernels is None:
+                _reference.count_patterns(patterns, used)
+            else:
+                _kernels.call("count_patterns", patterns, used)
+
+    def _as_moments(self, values: npt.NDArray[Any], figures: _reference.Figures) -> Moments:
+        nan, infinite, zeros, low, high, powers = figures
+        if self.dtype.kind in "iu" and values.size:
+            # Those of 64 bits have more digits than a float.
+            low, high = int(values.min()), int(values.max())
+        return Moments(values.size, nan, infinite, zeros, low, high, powers)
+
+    @contextmanager
+    def _table(self, size: int) -> Iterator[npt.NDArray[np.uint32]]:
+        """Lend a table for counting so many values."""
+        try:
+            table, held = self._idle.pop()
+        except IndexError:
+            table, held = _new_table(), 0
+        if held + size > FULL:
+            self._drain(table)
+            held = 0
+        yield table
+        self._idle.append((table, held + size))
+
+    def _drain(self, table: npt.NDArray[np.uint32]) -> None:
+        """Note what was counted in a table, and clear it."""
+        cells = np.flatnonzero(table)
+        self._counted.append((cells.astype(np.int32), table[cells].astype(np.int64)))
+        table[cells] = 0
+
+    def summary(self) -> Summary:
+        """Return the figures of all that was added; the tally is of no use after that."""
+        while self._idle:
+            table, _ = self._idle.pop()
+            self._drain(table)
+            _tables.append(table)
+        moments = Moments()
+        for index in sorted(self._moments):
+            moments = moments.join(self._moments[index])
+        empty = np.empty(0, np.int32), np.empty(0, np.int64)
+        cells, counts = map(np.concatenate, zip(empty, *self._counted, strict=True))
+        return Summary.of(moments, self.dtype, self.center, cells, counts)
+
+
+def _new_table() -> npt.NDArray[np.uint32]:
+    try:
+        return _tables.pop()
+    except IndexError:
+        return np.zeros(CELLS, np.uint32)
