@@ -5,11 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from initlib._errors import RequestError, did_you_mean
-from initlib._formats._entry import Contents, Entry, EntryError, Format
+from initlib._formats._entry import Contents, Entry, EntryError, parse_json, shorten, storage_errors
+from initlib._formats._format import Format
 from initlib._formats._hdf5 import Hdf5
 from initlib._formats._safetensors import Safetensors
+from initlib._formats._source import Opened, Source
 
-__all__ = ["FORMATS", "Contents", "Entry", "EntryError", "Format", "format_for"]
+__all__ = [
+    "FORMATS",
+    "Contents",
+    "Entry",
+    "EntryError",
+    "Format",
+    "Opened",
+    "Source",
+    "format_for",
+    "parse_json",
+    "shorten",
+    "storage_errors",
+]
 
 FORMATS: dict[str, Format] = {format_.name: format_ for format_ in (Safetensors(), Hdf5())}
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import reprlib
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,9 @@ METADATA = "__metadata__"
 
 # Offsets in files are signed 64-bit numbers to the operating system.
 MAX_FILE = 2**63 - 1
+
+_short = reprlib.Repr()
+_short.maxstring = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,13 @@ class Contents:
             little-endian (0 if it has none); None where they are stored otherwise (chunked,
             compressed, big-endian), so that only the format's own library can read them.
         metadata: texts by key; empty if there are none.
+        unread: the name of whatever else is in the file, and what it is: "dtype F4", "strings".
     """
 
     entries: tuple[Entry, ...]
     offsets: tuple[int | None, ...]
     metadata: dict[str, str]
+    unread: tuple[tuple[str, str], ...] = ()
 
 
 class EntryError(RequestError):
@@ -67,47 +73,9 @@ class EntryError(RequestError):
         self.index, self.problem = index, problem
 
 
-class Format(Protocol):
-    """A file layout whose tensors' bytes can be written at their offsets, in any order."""
-
-    name: str
-    suffixes: tuple[str, ...]
-
-    def check(self, entries: Sequence[Entry], metadata: Mapping[str, str]) -> None:
-        """Find out, before anything is written, whether a file can hold `entries` and `metadata`.
-
-        Raises:
-            EntryError: it cannot hold one of the tensors.
-            RequestError: it cannot hold all of them, or the metadata.
-        """
-
-    def create(
-        self, path: Path, entries: Sequence[Entry], metadata: Mapping[str, str]
-    ) -> list[int]:
-        """Make the file `path`, whole but for the tensors' values, for which it has holes.
-
-        Returns:
-            For each entry the byte of the file at which its values go: C order, little-endian.
-
-        Raises:
-            RequestError: as `check` does.
-            StorageError: `path` exists or cannot be made; a part of it may be left behind.
-        """
-
-    def replace_metadata(self, path: Path, metadata: Mapping[str, str]) -> None:
-        """Put other texts in the place of the metadata of a file made by `create`.
-
-        Raises:
-            RequestError: `metadata` has other keys, or is longer or shorter once encoded.
-            StorageError: the file cannot be read or written.
-        """
-
-    def read(self, path: Path) -> Contents:
-        """Return what anyone's file holds, from its header alone.
-
-        Raises:
-            StorageError: the file cannot be read, is damaged, or holds what initlib cannot read.
-        """
+def shorten(name: str) -> str:
+    """Return a name from a file as messages show it: in quotes, on one line, not endless."""
+    return _short.repr(name)
 
 
 def check_names(entries: Sequence[Entry]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,16 @@ from initlib._formats._entry import (
     Contents,
     Entry,
     EntryError,
-    as_metadata,
     check_names,
     check_replacement,
     check_size,
     encode_metadata,
     file_size,
-    parse_json,
     storage_errors,
 )
+from initlib._formats._hdf5_read import ERRORS, Hdf5File, read_metadata
+from initlib._formats._hdf5_types import ATTRIBUTE, OPAQUE, stored_type
+from initlib._formats._source import Opened, Source
 
 # Datasets of at least so many bytes start at multiples of a memory page; small ones lie close.
 ALIGNED_FROM = 64 * 1024
@@ -31,14 +34,6 @@ PAGE = 4096
 
 MAX_RANK = 32  # H5S_MAX_RANK
 MAX_DEPTH = 256  # the library walks down from the root for each tensor
-
-# HDF5 has no such types. Keras stores bfloat16 as opaque bytes, and a text attribute with this
-# name says what they are (H5IOStore in keras/src/saving/saving_lib.py); float8 here likewise.
-OPAQUE = tuple(DTYPES[name] for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"))
-_ATTRIBUTE = b"dtype"
-
-# What h5py makes of the library's errors, beside OSErrors.
-_ERRORS = (RuntimeError, ValueError, TypeError, KeyError)
 
 
 class Hdf5:
@@ -61,6 +56,14 @@ class Hdf5:
                     raise EntryError(problem, index=index, name=entry.name)
         check_size(sum(entry.nbytes for entry in entries) + len(encode_metadata(metadata)))
 
+    def layout(
+        self, entries: Sequence[Entry], metadata: Mapping[str, str]
+    ) -> tuple[list[int], int]:
+        """Make a file of holes and see: only the library knows how large its own parts are."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "layout")
+            return self.create(path, entries, metadata), file_size(path)
+
     def create(
         self, path: Path, entries: Sequence[Entry], metadata: Mapping[str, str]
     ) -> list[int]:
@@ -68,7 +71,7 @@ class Hdf5:
         self.check(entries, metadata)
         encoded = encode_metadata(metadata)
         place = Entry(METADATA, DTYPES["uint8"], (len(encoded),))
-        with storage_errors(path, "write as HDF5", _ERRORS):
+        with storage_errors(path, "write as HDF5", ERRORS):
             offsets = _lay_out(path, [*entries, place])
             with path.open("r+b") as file:
                 file.seek(offsets.pop())
@@ -80,7 +83,7 @@ class Hdf5:
         import h5py
 
         file_size(path)  # refuses what would block
-        with storage_errors(path, "read as HDF5", _ERRORS), h5py.File(path) as file:
+        with storage_errors(path, "read as HDF5", ERRORS), h5py.File(path) as file:
             offset, length = file[METADATA].id.get_offset(), file[METADATA].size
         with storage_errors(path, "write"), path.open("r+b") as raw:
             raw.seek(offset)
@@ -90,18 +93,17 @@ class Hdf5:
 
     def read(self, path: Path) -> Contents:
         """Visit the datasets; entries come in the order of their names."""
-        import h5py
+        with Source.open(path) as source, closing(self.open(source)) as opened:
+            return opened.contents
 
-        file_size(path)  # refuses what would block
-        with storage_errors(path, "read as HDF5", _ERRORS):
-            with h5py.File(path) as file:
-                found = dict(_visit(file.id))
-            metadata = _read_metadata(path, found.pop(METADATA)) if METADATA in found else {}
-        return Contents(
-            entries=tuple(entry for entry, _ in found.values()),
-            offsets=tuple(offset for _, offset in found.values()),
-            metadata=metadata,
-        )
+    def open(self, source: Source) -> Opened:
+        """Visit the datasets; entries come in the order of their names."""
+        return Hdf5File(source)
+
+    def read_metadata(self, path: Path) -> dict[str, str]:
+        """Open the metadata's dataset alone: others may be damaged so that HDF5 hangs."""
+        with Source.open(path) as source:
+            return read_metadata(source)
 
 
 def _problem(entry: Entry) -> str | None:
@@ -138,7 +140,7 @@ def _lay_out(path: Path, entries: Sequence[Entry]) -> list[int]:
     from h5py import h5a, h5d, h5g, h5s, h5t
 
     links, groups, datasets = _properties()
-    types = {dtype: _stored_type(dtype) for dtype in {entry.dtype for entry in entries}}
+    types = {dtype: stored_type(dtype) for dtype in {entry.dtype for entry in entries}}
     scalar = h5s.create(h5s.SCALAR)
     spaces = {
         shape: h5s.create_simple(shape) if shape else scalar
@@ -155,7 +157,7 @@ def _lay_out(path: Path, entries: Sequence[Entry]) -> list[int]:
             what = types[entry.dtype], spaces[entry.shape]
             dataset = h5d.create(file.id, entry.name.encode(), *what, datasets, links)
             if entry.dtype in labels:
-                h5a.create(dataset, _ATTRIBUTE, text, scalar).write(labels[entry.dtype])
+                h5a.create(dataset, ATTRIBUTE, text, scalar).write(labels[entry.dtype])
             # A dataset without values has no place.
             offsets.append(dataset.get_offset() if entry.nbytes else 0)
     return offsets
@@ -190,77 +192,3 @@ def _create_file(path: Path) -> Any:
     creation = h5p.create(h5p.FILE_CREATE)
     creation.set_obj_track_times(False)
     return h5f.create(os.fsencode(path), h5f.ACC_TRUNC, creation, access)
-
-
-def _stored_type(dtype: np.dtype[Any]) -> Any:
-    """Return the HDF5 type of a dtype's values in our files."""
-    from h5py import h5t
-
-    if dtype in OPAQUE:
-        return h5t.create(h5t.OPAQUE, dtype.itemsize)
-    return h5t.py_create(dtype.newbyteorder("<"), logical=True)
-
-
-def _visit(file: Any) -> Iterator[tuple[str, tuple[Entry, int | None]]]:
-    """Yield each dataset of a file, by name: its entry, and its offset or None.
-
-    Raises:
-        ValueError: initlib cannot read one of them.
-    """
-    from h5py import h5d, h5o
-
-    names: list[bytes] = []
-    h5o.visit(file, names.append)
-    for encoded in names:
-        dataset = h5o.open(file, encoded)
-        if not isinstance(dataset, h5d.DatasetID):
-            continue
-        name = encoded.decode()
-        if dataset.shape is None:
-            raise ValueError(f"dataset {name!r} has no shape")
-        dtype, plain = _read_type(dataset, name)
-        entry = Entry(name, dtype, dataset.shape)
-        offset = _offset(dataset, entry)
-        yield name, (entry, offset if plain else None)
-
-
-def _read_type(dataset: Any, name: str) -> tuple[np.dtype[Any], bool]:
-    """Return the dtype of a dataset's values, and whether they are stored as in our files."""
-    from h5py import h5a, h5t
-
-    stored = dataset.get_type()
-    if stored.get_class() == h5t.OPAQUE:
-        label = np.empty((), dtype=object)
-        if h5a.exists(dataset, _ATTRIBUTE):
-            h5a.open(dataset, _ATTRIBUTE).read(label)
-        for dtype in OPAQUE:
-            if (label.item(), stored.get_size()) == (dtype_name(dtype).encode(), dtype.itemsize):
-                return dtype, True
-    dtype = stored.dtype.newbyteorder("=")
-    if dtype not in DTYPES.values():
-        raise ValueError(f"dataset {name!r} has type {dtype}; initlib reads {', '.join(DTYPES)}")
-    return DTYPES[dtype_name(dtype)], stored == _stored_type(dtype)
-
-
-def _offset(dataset: Any, entry: Entry) -> int | None:
-    """Return the byte of the file at which a dataset's values start, if they lie in one piece."""
-    from h5py import h5d
-
-    if not entry.nbytes:
-        return 0
-    offset: int | None = dataset.get_offset()
-    if offset is None:
-        creation = dataset.get_create_plist()
-        if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
-            raise ValueError(f"dataset {entry.name!r} has its values in other files")
-    return offset
-
-
-def _read_metadata(path: Path, place: tuple[Entry, int | None]) -> dict[str, str]:
-    """Return the metadata in the dataset at `place`. ValueError if it is none of ours."""
-    entry, offset = place
-    if offset is None:
-        raise ValueError(f"{METADATA!r} is not a contiguous dataset")
-    with path.open("rb") as file:
-        file.seek(offset)
-        return as_metadata(parse_json(file.read(entry.nbytes)))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, StorageError
 from initlib._formats._entry import (
+    MAX_FILE,
     METADATA,
     Contents,
     Entry,
@@ -22,10 +24,11 @@ from initlib._formats._entry import (
     dump_json,
     encodable,
     encode_metadata,
-    file_size,
     parse_json,
+    shorten,
     storage_errors,
 )
+from initlib._formats._source import Opened, Source
 
 # Readers refuse longer headers (MAX_HEADER_SIZE in safetensors/src/tensor.rs).
 MAX_HEADER = 100_000_000
@@ -57,6 +60,17 @@ _CODES = {
 }
 _DTYPES = {code: dtype for dtype, code in _CODES.items()}
 
+# The rest of what safetensors 0.8 has (Dtype in safetensors/src/tensor.rs): bits of an element.
+_OTHERS = {
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "C64": 64,
+}
+
 
 class Safetensors:
     """Writes and reads safetensors files; the methods are those of `Format`."""
@@ -67,6 +81,12 @@ class Safetensors:
     def check(self, entries: Sequence[Entry], metadata: Mapping[str, str]) -> None:
         """Refuse repeated names, `__metadata__`, and a header that readers would not take."""
         _layout(entries, metadata)
+
+    def layout(
+        self, entries: Sequence[Entry], metadata: Mapping[str, str]
+    ) -> tuple[list[int], int]:
+        """Add up the sizes."""
+        return _layout(entries, metadata)[1:]
 
     def create(
         self, path: Path, entries: Sequence[Entry], metadata: Mapping[str, str]
@@ -91,16 +111,48 @@ class Safetensors:
 
     def read(self, path: Path) -> Contents:
         """Read the header; entries come in the order of their bytes."""
-        size = file_size(path)
-        with storage_errors(path, "read"), path.open("rb") as file:
-            length = int.from_bytes(file.read(_LENGTH), "little")
-            if size < _LENGTH or length > min(size - _LENGTH, MAX_HEADER):
-                raise StorageError(f"{path}: not a safetensors file, or damaged: bad header length")
-            header = file.read(length)
-        try:
-            return _parse(header, size)
-        except ValueError as error:
-            raise StorageError(f"{path}: not a safetensors file, or damaged: {error}") from error
+        with Source.open(path) as source:
+            return self.open(source).contents
+
+    def open(self, source: Source) -> Opened:
+        """Read the header; entries come in the order of their bytes."""
+        with _damage(source):
+            return Opened(source, _parse(_read_header(source), source.size))
+
+    def read_metadata(self, path: Path) -> dict[str, str]:
+        """Read the header, and of it no more than the metadata."""
+        with Source.open(path) as source, _damage(source):
+            return as_metadata(_table(_read_header(source)).get(METADATA, {}))
+
+
+@contextmanager
+def _damage(source: Source) -> Iterator[None]:
+    """Turn the ValueErrors of bad headers into StorageErrors."""
+    try:
+        yield
+    except ValueError as error:
+        text = f"{source.path}: not a safetensors file, or damaged: {error}"
+        raise StorageError(text) from error
+
+
+def _read_header(source: Source) -> bytes:
+    """Return the header, spaces and all. ValueError if it cannot be one."""
+    if source.size < _LENGTH:
+        raise ValueError(f"it has only {source.size} bytes")
+    length = int.from_bytes(source.bytes_at(0, _LENGTH), "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"bad header length: {length} bytes, more than {MAX_HEADER}")
+    if length > source.size - _LENGTH:
+        raise ValueError(f"bad header length: {length} bytes in a file of {source.size}")
+    return source.bytes_at(_LENGTH, length)
+
+
+def _table(header: bytes) -> dict[str, Any]:
+    """Return the header as JSON. ValueError if it is no object."""
+    table = parse_json(header)
+    if not isinstance(table, dict):
+        raise ValueError("its header is not a JSON object")
+    return table
 
 
 def _layout(entries: Sequence[Entry], metadata: Mapping[str, str]) -> tuple[bytes, list[int], int]:
@@ -146,39 +198,63 @@ def _header(entries: Sequence[Entry], begins: Sequence[int], metadata: Mapping[s
 
 def _parse(header: bytes, size: int) -> Contents:
     """Return what a header says; `size` is the file's. ValueError if it cannot be so."""
-    table = parse_json(header)
-    if not isinstance(table, dict):
-        raise ValueError("its header is not a JSON object")
+    table = _table(header)
     metadata = as_metadata(table.pop(METADATA, {}))
-    tensors = sorted((_tensor(name, value) for name, value in table.items()), key=lambda t: t[:2])
+    tensors = sorted(
+        (_tensor(name, value) for name, value in table.items()), key=lambda t: (t.begin, t.end)
+    )
     end = 0
-    for begin, next_end, entry in tensors:
-        if begin != end:
-            raise ValueError(f"tensor {entry.name!r} starts at byte {begin} of the data, not {end}")
-        end = next_end
+    for tensor in tensors:
+        if tensor.begin != end:
+            name = shorten(tensor.name)
+            raise ValueError(f"tensor {name} starts at byte {tensor.begin} of the data, not {end}")
+        end = tensor.end
     start = _LENGTH + len(header)
     if start + end != size:
         raise ValueError(f"expected {start + end} bytes, got {size}")
+    ours = [(tensor, tensor.entry) for tensor in tensors if tensor.entry is not None]
     return Contents(
-        entries=tuple(entry for _, _, entry in tensors),
-        offsets=tuple(start + begin for begin, _, _ in tensors),
+        entries=tuple(entry for _, entry in ours),
+        offsets=tuple(start + tensor.begin for tensor, _ in ours),
         metadata=metadata,
+        unread=tuple((t.name, f"dtype {shorten(t.code)[1:-1]}") for t in tensors if not t.entry),
     )
 
 
-def _tensor(name: str, value: Any) -> tuple[int, int, Entry]:
-    """Return where a tensor begins and ends in the data, and what it is."""
+class _Tensor(NamedTuple):
+    """A line of a header: `begin` and `end` are bytes of the data, `entry` None if not ours."""
+
+    name: str
+    code: str
+    begin: int
+    end: int
+    entry: Entry | None
+
+
+def _tensor(name: str, value: Any) -> _Tensor:
+    """Return what a header says of a tensor. ValueError if it cannot be so."""
     if not encodable(name):
-        raise ValueError(f"the name {name!r} is not valid Unicode")
+        raise ValueError(f"the name {shorten(name)} is not valid Unicode")
     match value:
         case {"dtype": str(code), "shape": list(shape), "data_offsets": [begin, end]} if all(
-            type(number) is int and number >= 0 for number in (*shape, begin, end)
+            type(number) is int and 0 <= number <= MAX_FILE for number in (*shape, begin, end)
         ):
-            if code not in _DTYPES:
-                known = ", ".join(_DTYPES)
-                raise ValueError(f"tensor {name!r} has dtype {code!r}; initlib reads {known}")
-            entry = Entry(name, _DTYPES[code], tuple(shape))
-            if end - begin != entry.nbytes:
-                raise ValueError(f"tensor {name!r} has {end - begin} bytes, not {entry.nbytes}")
-            return begin, end, entry
-    raise ValueError(f"tensor {name!r} has no proper dtype, shape and data_offsets")
+            dtype = _DTYPES.get(code)
+            bits = _OTHERS.get(code) if dtype is None else 8 * dtype.itemsize
+            if end < begin or (bits is not None and 8 * (end - begin) != bits * _count(shape)):
+                wanted = f"{code} of shape {shorten(str(shape))[1:-1]}"
+                raise ValueError(f"tensor {shorten(name)} has {end - begin} bytes for {wanted}")
+            entry = None if dtype is None else Entry(name, dtype, tuple(shape))
+            return _Tensor(name, code, begin, end, entry)
+    raise ValueError(f"tensor {shorten(name)} has no proper dtype, shape and data_offsets")
+
+
+def _count(shape: Sequence[int]) -> int:
+    """Return how many elements a shape has, or a number too large if it has more than any file."""
+    count = 0 if 0 in shape else 1
+    for size in shape:
+        # A header has room for sizes whose whole product would take minutes.
+        if count > MAX_FILE:
+            break
+        count *= size
+    return count

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from initlib._dtypes import DTYPES
-from initlib._errors import StorageError
 from initlib._formats import FORMATS, Entry, EntryError
 
 FORMAT = FORMATS["hdf5"]
@@ -223,27 +222,93 @@ def test_other_peoples_datasets(tmp_path):
     assert data[offsets["flags"] :][:2] == b"\1\0"
 
 
-@pytest.mark.parametrize(
-    "case", ["text", "complex", "opaque", "label", "empty", "external", "virtual"]
-)
-def test_datasets_that_are_no_tensors_are_named(tmp_path, case):
+def test_links_are_listed_and_not_followed(tmp_path):
     path = tmp_path / "m.h5"
     with h5py.File(path, "w") as file:
-        if case == "text":
+        file["a/w"] = np.ones(3)
+        file["soft"] = h5py.SoftLink("/a/w")
+        file["dangling"] = h5py.SoftLink("nowhere")
+        file["a/away"] = h5py.ExternalLink("other.h5", "/x")
+        file["tied"] = file["a/w"]
+        file["loop"] = file["/"]
+    contents = FORMAT.read(path)
+    assert [entry.name for entry in contents.entries] == ["a/w"]
+    assert contents.unread == (
+        ("a/away", "an external link to '/x' in 'other.h5'"),
+        ("dangling", "a link to 'nowhere'"),
+        ("loop", "another name of '/'"),
+        ("soft", "a link to '/a/w'"),
+        ("tied", "another name of 'a/w'"),
+    )
+
+
+def add_odd(file, case):
+    """Add a dataset `x` that is no tensor."""
+    floats = np.ones(3, ml_dtypes.bfloat16)
+    match case:
+        case "text":
             file["x"] = "words"
-        elif case == "complex":
+        case "texts of one length":
+            file["x"] = np.array([b"ab", b"cd"])
+        case "complex":
             file["x"] = np.ones(3, np.complex64)
-        elif case in ("opaque", "label"):
-            dataset = file.create_dataset("x", data=np.ones(3, ml_dtypes.bfloat16))
-            if case == "label":
-                dataset.attrs["dtype"] = "float8_e5m2"
-        elif case == "empty":
+        case "compound":
+            file["x"] = np.zeros(3, [("a", "f4"), ("b", "i8")])
+        case "enum":
+            kind = h5py.enum_dtype({"RED": 0, "BLUE": 1}, "i1")
+            file.create_dataset("x", (3,), kind)
+        case "reference":
+            file["x"] = np.array([file.ref], h5py.ref_dtype)
+        case "lists":
+            file.create_dataset("x", (3,), h5py.vlen_dtype("f4"))
+        case "arrays":
+            file.create_dataset("x", (3,), np.dtype(("f4", (2, 2))))
+        case "long":
+            file["x"] = np.ones(3, np.longdouble)
+        case "opaque":
+            file.create_dataset("x", data=floats)
+        case "label":
+            file.create_dataset("x", data=floats).attrs["dtype"] = "float8_e5m2"
+        case "empty":
             file["x"] = h5py.Empty("f4")
-        elif case == "external":
+        case "external":
             file.create_dataset("x", (3,), "f4", external=[("other.bin", 0, 12)])
-        else:
+        case "virtual":
             virtual = h5py.VirtualLayout((3,), "f4")
             virtual[:] = h5py.VirtualSource("other.h5", "y", (3,))
             file.create_virtual_dataset("x", virtual)
-    with pytest.raises(StorageError, match=r"m\.h5: cannot read as HDF5: dataset 'x' has "):
-        FORMAT.read(path)
+        case "type":
+            file["x"] = np.dtype("f4")
+        case "chunk":
+            file.create_dataset("x", (2**25,), "f4", chunks=(2**25,), compression="gzip")
+
+
+@pytest.mark.parametrize(
+    ("case", "what"),
+    [
+        ("text", "strings"),
+        ("texts of one length", "strings"),
+        ("complex", "dtype complex64"),
+        ("compound", "compound values"),
+        ("enum", "an enumeration"),
+        ("reference", "references"),
+        ("lists", "lists of various lengths"),
+        ("arrays", "arrays as elements"),
+        ("long", "dtype float128"),
+        ("opaque", "opaque values of 2 bytes"),
+        ("label", "opaque values of 2 bytes called 'float8_e5m2'"),
+        ("empty", "a dataset without a shape"),
+        ("external", "values in other files"),
+        ("virtual", "values in other files"),
+        ("type", "a type"),
+        ("chunk", "values packed in chunks of 134217728 bytes; initlib unpacks up to 67108864"),
+    ],
+)
+def test_what_is_no_tensor_is_named(tmp_path, case, what):
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        add_odd(file, case)
+        file["w"] = np.ones(3, np.float32)
+    contents = FORMAT.read(path)
+    assert contents.unread == (("x", what),)
+    assert contents.entries == (Entry("w", FLOAT32, (3,)),)

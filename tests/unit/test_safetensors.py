@@ -8,7 +8,7 @@ import safetensors
 from safetensors.numpy import save_file
 
 from initlib._dtypes import DTYPES
-from initlib._errors import RequestError
+from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, EntryError
 from initlib._formats._safetensors import MAX_HEADER
 
@@ -140,9 +140,48 @@ def test_the_limit_is_that_of_the_real_reader(tmp_path, length, accepted):
             safetensors.safe_open(path, "numpy")
 
 
-def test_a_dtype_we_do_not_know_is_named(tmp_path):
+def foreign(path, tensors, data):
+    header = json.dumps(tensors).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("code", "bits"),
+    [
+        *(("F4", 4), ("F6_E2M3", 6), ("F6_E3M2", 6), ("F8_E8M0", 8)),
+        *(("F8_E4M3FNUZ", 8), ("F8_E5M2FNUZ", 8), ("C64", 64)),
+    ],
+)
+def test_dtypes_of_others_are_unread_and_must_fit(tmp_path, code, bits):
     path = tmp_path / "m.safetensors"
-    header = json.dumps({"w": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}).encode()
-    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0")
-    with pytest.raises(OSError, match="tensor 'w' has dtype 'F4'; initlib reads F64, F32"):
+    tensors = {
+        "a": {"dtype": code, "shape": [3, 64], "data_offsets": [0, 24 * bits]},
+        "b": {"dtype": "I8", "shape": [5], "data_offsets": [24 * bits, 24 * bits + 5]},
+    }
+    foreign(path, tensors, 24 * bits + 5)
+    assert len(safetensors.deserialize(path.read_bytes())) == 2
+    contents = FORMAT.read(path)
+    assert contents.unread == (("a", f"dtype {code}"),)
+    assert contents.entries == (Entry("b", DTYPES["int8"], (5,)),)
+    assert path.stat().st_size - contents.offsets[0] == 5
+    tensors["a"]["shape"] = [3, 63]
+    foreign(path, tensors, 24 * bits + 5)
+    with pytest.raises(StorageError, match=rf"'a' has {24 * bits} bytes for {code} of shape"):
         FORMAT.read(path)
+
+
+def test_a_dtype_nobody_has_heard_of_is_unread(tmp_path):
+    path = tmp_path / "m.safetensors"
+    foreign(path, {"w": {"dtype": "U7\n" * 99, "shape": [2], "data_offsets": [0, 1]}}, 1)
+    ((name, what),) = FORMAT.read(path).unread
+    assert name == "w"
+    assert what.startswith("dtype U7\\nU7")
+    assert len(what) < 140
+
+
+def test_metadata_alone(tmp_path):
+    path = tmp_path / "m.safetensors"
+    foreign(path, {"w": {}, "__metadata__": {"k": "v"}}, 0)
+    assert FORMAT.read_metadata(path) == {"k": "v"}
+    foreign(path, {"w": {}}, 0)
+    assert FORMAT.read_metadata(path) == {}

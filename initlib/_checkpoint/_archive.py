@@ -1,0 +1,101 @@
+"""Keras's archive: a zip file with HDF5 in it, which is read in place unless it is compressed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO
+
+from initlib._errors import StorageError
+from initlib._formats import FORMATS, Opened, Source, storage_errors
+
+WEIGHTS = "model.weights.h5"
+
+# The local header before a member: its signature, and the lengths of what follows it.
+_HEADER = struct.Struct("<4s22xHH")
+_ERRORS = (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, EOFError)
+_PIECE = 1 << 20
+
+
+def open_archive(source: Source) -> Opened:
+    """Open the weights in an archive; closing them closes the archive.
+
+    Raises:
+        StorageError: it is damaged, or has no weights.
+    """
+    with (
+        source,
+        storage_errors(source.path, "read as a zip archive", _ERRORS),
+        zipfile.ZipFile(source) as archive,
+    ):
+        member = _member(source.path, archive)
+        if member.compress_type == zipfile.ZIP_STORED:
+            weights = _in_place(source, member)
+        else:
+            weights = _unpacked(source.path, archive, member)
+    try:
+        return FORMATS["hdf5"].open(weights)
+    except BaseException:
+        weights.close()
+        raise
+
+
+def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """Return the member with the weights."""
+    names = archive.namelist()
+    if WEIGHTS in names:
+        member = archive.getinfo(WEIGHTS)
+        if member.flag_bits & 1:
+            raise StorageError(f"{path}: its {WEIGHTS} is encrypted")
+        return member
+    what = ""
+    if any(name.endswith("data.pkl") for name in names):
+        what = " (a PyTorch checkpoint; save it with safetensors.torch.save_file)"
+    elif any(name.endswith(".npy") for name in names):
+        what = " (a file of NumPy arrays; save them with safetensors.numpy.save_file)"
+    elif any(name.startswith("model.weights") for name in names):
+        what = " (a Keras archive, but its weights are not HDF5)"
+    raise StorageError(
+        f"{path}: not a checkpoint that initlib reads: a zip archive without {WEIGHTS}{what}"
+    )
+
+
+def _in_place(source: Source, member: zipfile.ZipInfo) -> Source:
+    """Return the piece of the archive that an uncompressed member is."""
+    header = source.bytes_at(member.header_offset, _HEADER.size)
+    signature, name, extra = _HEADER.unpack(header)
+    start = member.header_offset + _HEADER.size + name + extra
+    if signature != b"PK\3\4" or member.file_size != member.compress_size:
+        raise ValueError(f"{WEIGHTS} is not where it should be")
+    if start + member.file_size > source.size:
+        raise ValueError(f"{WEIGHTS} goes on after the end of the file")
+    return source.piece(start, member.file_size)
+
+
+def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Source:
+    """Unpack a member to a file without a name, which goes when it is closed."""
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if member.file_size > free:
+        raise StorageError(
+            f"{path}: unpacking its {WEIGHTS} needs {member.file_size} bytes in "
+            f"{tempfile.gettempdir()}, which has {free}"
+        )
+    with tempfile.TemporaryFile() as file, archive.open(member) as packed:
+        size = _copy(packed, file)
+        if size != member.file_size:
+            raise ValueError(f"{WEIGHTS} has {size} bytes, not {member.file_size}")
+        file.flush()
+        return Source(path, os.dup(file.fileno()), 0, size)
+
+
+def _copy(packed: IO[bytes], file: IO[bytes]) -> int:
+    """Copy piece by piece; return how many bytes there were."""
+    size = 0
+    while piece := packed.read(_PIECE):
+        size += file.write(piece)
+    return size

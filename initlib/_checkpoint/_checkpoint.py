@@ -1,0 +1,171 @@
+"""A checkpoint of one file or many: what is in it, and its values."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from initlib._checkpoint._archive import open_archive
+from initlib._checkpoint._find import Shards, check_shards, shards_of_folder, shards_of_index
+from initlib._checkpoint._recognise import open_source, recognise
+from initlib._description import Unread
+from initlib._errors import RequestError, StorageError
+from initlib._formats import FORMATS, Entry, Opened, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A tensor in a checkpoint.
+
+    Attributes:
+        entry: its name, dtype and shape.
+        file: which of the checkpoint's files it is in.
+        offset: the byte of that file at which its values start, in C order and little-endian; None
+            where only the format's library can read them. (Of a compressed archive: the byte of
+            what was unpacked.)
+    """
+
+    entry: Entry
+    file: int
+    offset: int | None
+
+
+class Checkpoint:
+    """A checkpoint open for reading, and a context manager that closes it.
+
+    Attributes:
+        path: as it was given.
+        format: "safetensors", "hdf5" or "keras".
+        files: the file, or the shards.
+        names: what to call the files.
+        metadata: of each file, texts by key.
+        tensors: in the order of files, and in each of their bytes; those without an offset last.
+        unread: what else is in the files.
+    """
+
+    def __init__(self, path: Path, format: str, opened: tuple[Opened, ...]):
+        self.path, self.format, self._opened = path, format, opened
+        self.files = tuple(file.source.path for file in opened)
+        self.names = tuple(path.name for path in self.files)
+        self.metadata = tuple(file.contents.metadata for file in opened)
+        self.tensors = tuple(
+            tensor for index, file in enumerate(opened) for tensor in _stored(index, file)
+        )
+        self.unread = tuple(
+            Unread(name, what, file.source.path.name)
+            for file in opened
+            for name, what in file.contents.unread
+        )
+
+    def read_into(self, tensor: Stored, start: int, out: npt.NDArray[Any]) -> None:
+        """Read elements start .. start + out.size of a tensor; any thread may, at any time.
+
+        Args:
+            tensor: one of this checkpoint's.
+            start: the first element, in C order.
+            out: 1-D contiguous array of the tensor's dtype.
+
+        Raises:
+            StorageError: the file is shorter than it was, or can't be read.
+        """
+        file = self._opened[tensor.file]
+        if not out.size:
+            return
+        if tensor.offset is None:
+            file.read_values(tensor.entry, start, out)
+        else:
+            place = tensor.offset - file.source.start + start * tensor.entry.dtype.itemsize
+            file.source.read_at(place, out.view(np.uint8))
+
+    def close(self) -> None:
+        """Close the files; again does nothing."""
+        for file in self._opened:
+            file.close()
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _stored(index: int, file: Opened) -> list[Stored]:
+    """Return a file's tensors, in the order of their bytes."""
+    start = file.source.start
+    tensors = [
+        Stored(entry, index, None if offset is None else start + offset)
+        for entry, offset in zip(file.contents.entries, file.contents.offsets, strict=True)
+    ]
+    return sorted(tensors, key=lambda t: (t.offset is None, t.offset or 0))
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Open a safetensors or HDF5 file, a folder or an index of safetensors shards, or a `.keras`.
+
+    What a file is, is told by its content and not by its name.
+
+    Raises:
+        RequestError: there is no such file, or the folder has none or several to choose from.
+        StorageError: it is damaged, can't be read, or isn't a checkpoint that initlib reads.
+    """
+    path = Path(path)
+    with ExitStack() as stack:
+        if path.is_dir():
+            return _open_shards(path, shards_of_folder(path), stack)
+        source = stack.enter_context(open_source(path))
+        kind = recognise(source)
+        if kind == "index":
+            return _open_shards(path, shards_of_index(source), stack)
+        opened = open_archive(source) if kind == "keras" else FORMATS[kind].open(source)
+        stack.pop_all()
+        return Checkpoint(path, kind, (opened,))
+
+
+def _open_shards(path: Path, shards: Shards, stack: ExitStack) -> Checkpoint:
+    """Open all shards; the `stack` closes them if one of them is bad."""
+    opened: list[Opened] = []
+    for shard in shards.files:
+        source = stack.enter_context(_open_shard(shard, shards.index))
+        opened.append(FORMATS["safetensors"].open(source))
+    contents = check_shards(shards, [file.contents for file in opened])
+    for file, found in zip(opened, contents, strict=True):
+        file.contents = found
+    stack.pop_all()
+    return Checkpoint(path, "safetensors", tuple(opened))
+
+
+def _open_shard(file: Path, index: Path | None) -> Source:
+    try:
+        return open_source(file)
+    except RequestError as error:
+        hint = str(error).removeprefix(f"{file}: there is no such file")
+        raise StorageError(
+            f"{index or file.parent}: shard {file.name!r} is missing{hint}"
+        ) from error
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the metadata of one file, safetensors or HDF5, without a look at its tensors.
+
+    Raises:
+        RequestError: there is no such file.
+        StorageError: it can't be read, is damaged, or is neither.
+    """
+    path = Path(path)
+    with open_source(path) as source:
+        kind = recognise(source)
+        if kind not in FORMATS:
+            raise StorageError(f"{path}: expected a safetensors or an HDF5 file")
+    return FORMATS[kind].read_metadata(path)
