@@ -17,36 +17,53 @@ from initlib._version import __version__
 
 if TYPE_CHECKING:
     from initlib import initializers, random
+    from initlib._description import QUANTILES, Description, Histogram, TensorDescription
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
     from initlib._plan import schema
+    from initlib._verdicts import TensorVerdict
+    from initlib._verify import Verified, verify
 
 # Where each public name is defined; an empty module stands for a submodule of that name.
 _HOME = {
+    "Description": "_description",
     "Generated": "_generate",
+    "Histogram": "_description",
     "InitlibError": "_errors",
     "ManifestError": "_errors",
+    "QUANTILES": "_description",
     "RequestError": "_errors",
     "StorageError": "_errors",
+    "TensorDescription": "_description",
     "TensorInfo": "_generate",
+    "TensorVerdict": "_verdicts",
+    "Verified": "_verify",
     "generate": "_generate",
     "initializers": "",
     "random": "",
     "schema": "_plan",
+    "verify": "_verify",
 }
 
 __all__ = [
+    "QUANTILES",
+    "Description",
     "Generated",
+    "Histogram",
     "InitlibError",
     "ManifestError",
     "RequestError",
     "StorageError",
+    "TensorDescription",
     "TensorInfo",
+    "TensorVerdict",
+    "Verified",
     "__version__",
     "generate",
     "initializers",
     "random",
     "schema",
+    "verify",
 ]
 
 

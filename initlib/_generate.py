@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from initlib import _manifest, _stream
+from initlib import _manifest
 from initlib._dtypes import dtype_name
 from initlib._formats import FORMATS, Format, format_for
 from initlib._make import Maker
@@ -20,9 +20,6 @@ from initlib._workers import MEMORY, Progress, buffer_bytes, pool, thread_count
 from initlib._write import Writer
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
-
-# Calling the reference for one small tensor takes as long as so many values take.
-CALL = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +137,6 @@ def generate(
         return _summary(job, target.path, None, 0.0)
     target.check(force=force, manifest=loaded.source)
     target.check_space(plan.nbytes)
-    _stream.prepare(plan.parameters + CALL * len(plan.tensors))
     with target.temporary(force=force, manifest=loaded.source) as temporary:
         digests = _write(job, temporary, progress)
     return _summary(job, target.path, digests, time.perf_counter() - begin)
@@ -148,6 +144,8 @@ def generate(
 
 def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
     """Write a new file and bring it to the disk; return the tensors' digests."""
+    maker = Maker(job.plan, job.chunk_bytes)
+    maker.prepare()
     offsets = job.format.create(path, job.plan.entries, job.places)
     total, done = job.plan.nbytes, 0
 
@@ -159,7 +157,7 @@ def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
 
     fd = os.open(path, os.O_WRONLY)
     try:
-        writer = Writer(Maker(job.plan, job.chunk_bytes), offsets, fd)
+        writer = Writer(maker, offsets, fd)
         with pool(job.threads) as executor:
             digests = writer.write_all(executor, job.threads, advance)
         job.format.replace_metadata(path, job.provenance.metadata(digests))

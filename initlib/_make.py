@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from initlib import initializers
+from initlib import _stream, initializers
 from initlib._errors import RequestError
 from initlib._plan import ALIGNMENT, Chunk, Piece, Plan, TensorPlan, guarded
 from initlib._seeds import draws_for
 
 Bytes = npt.NDArray[np.uint8]
+
+# Calling the reference for one small tensor takes as long as so many values take.
+CALL = 1000
 
 
 @dataclass
@@ -33,6 +36,10 @@ class Maker:
     _local: threading.local = field(default_factory=threading.local)
     # Tensors that can't be made in pieces are held whole: no two at a time.
     _whole: threading.Lock = field(default_factory=threading.Lock)
+
+    def prepare(self) -> None:
+        """Load the compiled kernels if the plan is worth it."""
+        _stream.prepare(self.plan.parameters + CALL * len(self.plan.tensors))
 
     @contextmanager
     def made(self, chunk: Chunk) -> Iterator[list[Bytes]]:

@@ -96,6 +96,11 @@ class Record(BaseModel):
     tensors: dict[str, tuple[int, str]]
     only: list[str] = []
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The tensors' digests by name."""
+        return {name: digest for name, (_, digest) in self.tensors.items()}
+
     def initializer(self, name: str) -> dict[str, Any]:
         """Return a tensor's initializer, empty where the record has none at its index."""
         number = self.tensors[name][0]

@@ -39,8 +39,13 @@ def thread_count(threads: int | None) -> int:
     return threads
 
 
-def buffer_bytes(memory: int | str, threads: int) -> int:
+def buffer_bytes(memory: int | str, threads: int, buffers: int = 1) -> int:
     """Return the size of a worker's buffer: whole leaves, and all together within `memory`.
+
+    Args:
+        memory: in bytes, or as a text such as "64MiB".
+        threads: how many workers there are.
+        buffers: how many each of them has.
 
     Raises:
         RequestError: `memory` is no size, or too small for so many threads.
@@ -50,10 +55,10 @@ def buffer_bytes(memory: int | str, threads: int) -> int:
     except ValidationError:
         expected = "expected a size of memory such as 64MiB"
         raise RequestError(f"{expected}, received {memory!r}") from None
-    if budget < threads * LEAF:
-        needed = f"expected {threads}MiB of memory or more for {threads} threads"
+    if budget < threads * buffers * LEAF:
+        needed = f"expected {threads * buffers}MiB of memory or more for {threads} threads"
         raise RequestError(f"{needed}, received {memory}")
-    return min(budget // threads // LEAF * LEAF, LARGEST_BUFFER)
+    return min(budget // (threads * buffers) // LEAF * LEAF, LARGEST_BUFFER)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import typer
 from initgen._generate import generate
 from initgen._initializers import initializers
 from initgen._schema import schema
+from initgen._verify import verify
 from initlib import __version__
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, initializers, schema):
+for command in (generate, verify, initializers, schema):
     app.command()(command)
 
 

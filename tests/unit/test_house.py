@@ -15,7 +15,10 @@ FLOORS = [
     {"_description", "_errors", "_version"},
     {"_arguments", "_digest", "_dtypes", "_moments", "_seeds", "_stream", "random"},
     {"_formats", "_manifest", "initializers"},
-    {"_checkpoint", "_custom", "_expected", "_make", "_plan", "_provenance", "_workers"},
+    {
+        *("_cases", "_checkpoint", "_compare", "_custom", "_expected", "_layout", "_make", "_plan"),
+        *("_provenance", "_verdicts", "_workers"),
+    },
     {"_describe", "_diff", "_generate", "_output", "_verify", "_write"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -30,10 +33,16 @@ BESIDE = {
     ("random", "_dtypes"),
     ("random", "_seeds"),
     ("random", "_stream"),
+    *(("_cases", other) for other in ("_checkpoint", "_compare", "_custom", "_layout", "_plan")),
+    *(("_cases", other) for other in ("_provenance", "_verdicts")),
+    ("_compare", "_make"),
+    ("_compare", "_plan"),
     ("_make", "_plan"),
     ("_plan", "_custom"),
     ("_provenance", "_custom"),
     ("_provenance", "_plan"),
+    ("_verdicts", "_compare"),
+    ("_verdicts", "_plan"),
     ("_generate", "_output"),
     ("_generate", "_write"),
 }

@@ -1,0 +1,181 @@
+"""Verifying a checkpoint: its tensors are made again and compared with it, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from initlib import _manifest
+from initlib._cases import Case, against_manifest, against_provenance
+from initlib._compare import Comparer, Found, merged
+from initlib._make import Maker
+from initlib._plan import Chunk, make_chunks
+from initlib._verdicts import TensorVerdict, by_digest, by_values
+from initlib._workers import MEMORY, QUEUED, Progress, bounded, buffer_bytes, pool, thread_count
+
+Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What `verify` found.
+
+    Attributes:
+        path: the checkpoint, as it was given.
+        same: whether it is what it should be, to the last bit.
+        by: what says what it should be: its own "provenance", or a "manifest".
+        quick: whether digests alone were compared.
+        header: what is wrong with the file beside the values; None if nothing is. Against a
+            manifest only its tensors count, unless digests alone were compared.
+        notes: what else is to be known, such as that custom code has changed.
+        values: how many tensors were made again and have the same bits.
+        tolerance: how many are as near as their initializers promise, with the recorded digest.
+        digest: how many have the recorded digest, and weren't made again.
+        different: how many aren't what they should be.
+        parameters: how many elements were compared.
+        nbytes: how many bytes they take.
+        seconds: how long it took.
+        tensors: one row each: first those that couldn't be compared, then the others in the order
+            of the manifest or of the file.
+    """
+
+    path: str
+    same: bool
+    by: Literal["provenance", "manifest"]
+    quick: bool
+    header: str | None
+    notes: tuple[str, ...]
+    values: int
+    tolerance: int
+    digest: int
+    different: int
+    parameters: int
+    nbytes: int
+    seconds: float
+    tensors: tuple[TensorVerdict, ...]
+
+
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    manifest: Source | None = None,
+    quick: bool = False,
+    allow_code: bool = False,
+    threads: int | None = None,
+    memory: int | str = MEMORY,
+    progress: Progress | None = None,
+) -> Verified:
+    """Find out whether a checkpoint is what its provenance or a manifest says, bit for bit.
+
+    Against its provenance the whole file counts: every byte beside the values is compared as well.
+    Against a manifest the tensors count, in whatever file they are.
+
+    Args:
+        path: the checkpoint; with `manifest` anyone's.
+        manifest: what it should be, as `generate` takes it; None goes by the file's provenance.
+        quick: make nothing again, but compare the values' digests with the recorded ones.
+        allow_code: let custom initializers run, whose code is looked for beside the manifest or, if
+            there is none, beside the file. Otherwise their tensors are compared by digest.
+        threads: how many threads to use; None is one for each core.
+        memory: bytes for buffers, or a string such as "64MiB".
+        progress: is called with the bytes done and the total, now and then.
+
+    Raises:
+        RequestError: there is neither provenance nor a manifest, or an argument is wrong.
+        StorageError: the checkpoint can't be read, or it or its provenance is damaged.
+    """
+    begin = time.perf_counter()
+    workers = thread_count(threads)
+    chunk_bytes = buffer_bytes(memory, workers, buffers=2)
+    with _case(Path(path), manifest, quick=quick, allow_code=allow_code) as case:
+        job = _Job(case, workers, chunk_bytes, progress)
+        verdicts = (*case.verdicts, *job.verdicts(quick=quick))
+    counts = Counter(verdict.how for verdict in verdicts if verdict.same)
+    different = sum(not verdict.same for verdict in verdicts)
+    return Verified(
+        path=os.fspath(path),
+        same=case.problem is None and not different,
+        by="provenance" if manifest is None else "manifest",
+        quick=quick,
+        header=case.problem,
+        notes=case.notes,
+        values=counts["values"],
+        tolerance=counts["tolerance"],
+        digest=counts["digest"],
+        different=different,
+        parameters=case.plan.parameters,
+        nbytes=case.plan.nbytes,
+        seconds=time.perf_counter() - begin,
+        tensors=verdicts,
+    )
+
+
+def _case(
+    path: Path, manifest: Source | None, *, quick: bool, allow_code: bool
+) -> AbstractContextManager[Case]:
+    loaded = None if manifest is None else _manifest.read(manifest)
+    if loaded is None or quick:
+        return against_provenance(path, allow_code=allow_code and not quick, manifest=loaded)
+    return against_manifest(path, loaded, allow_code=allow_code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A comparison together with how it is carried out."""
+
+    case: Case
+    threads: int
+    chunk_bytes: int
+    progress: Progress | None
+
+    def verdicts(self, *, quick: bool) -> Iterator[TensorVerdict]:
+        """Yield what there is to say of each tensor that is there."""
+        plan, digests = self.case.plan, self.case.digests
+        alone = [quick or tensor.initializer is None for tensor in plan.tensors]
+        found = self._found(alone)
+        for index, tensor in enumerate(plan.tensors):
+            whole = merged(found[index])
+            if alone[index]:
+                yield by_digest(tensor, whole, digests[tensor.entry.name])
+            else:
+                yield by_values(tensor, whole, digests.get(tensor.entry.name))
+
+    def _found(self, alone: list[bool]) -> list[list[Found]]:
+        """Return what was found in each tensor; of some the digest `alone` is wanted."""
+        found: list[list[Found]] = [[] for _ in alone]
+        done, total = 0, self.case.plan.nbytes
+        with pool(self.threads) as executor:
+            for by_digest in (False, True):
+                chosen = [index for index, each in enumerate(alone) if each is by_digest]
+                for chunk, parts in self._compare(executor, chosen, by_digest=by_digest):
+                    for index, part in parts:
+                        found[chosen[index]].append(part)
+                    done += chunk.nbytes
+                    if self.progress is not None:
+                        self.progress(done, total)
+        return found
+
+    def _compare(
+        self, executor: Executor, chosen: list[int], *, by_digest: bool
+    ) -> Iterator[tuple[Chunk, list[tuple[int, Found]]]]:
+        """Compare the chosen tensors; yield chunks with what was found by places in `chosen`."""
+        tensors = [self.case.plan.tensors[index] for index in chosen]
+        if by_digest:
+            # Nothing is made, so any piece can be read by itself.
+            tensors = [replace(tensor, streams=True) for tensor in tensors]
+        maker = Maker(replace(self.case.plan, tensors=tuple(tensors)), self.chunk_bytes)
+        if not by_digest:
+            maker.prepare()
+        read = self.case.read
+        comparer = Comparer(maker, lambda index, start, out: read(chosen[index], start, out))
+        places = [self.case.places[index] for index in chosen]
+        chunks = make_chunks(maker.plan, places, self.chunk_bytes)
+        work = comparer.digests if by_digest else comparer.values
+        return bounded(executor, work, chunks, QUEUED * self.threads)
