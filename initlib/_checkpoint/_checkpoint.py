@@ -18,6 +18,7 @@ from initlib._checkpoint._recognise import open_source, recognise
 from initlib._description import Unread
 from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, Opened, Source
+from initlib._garbage import no_collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         StorageError: it is damaged, can't be read, or isn't a checkpoint that initlib reads.
     """
     path = Path(path)
-    with ExitStack() as stack:
+    with no_collection(), ExitStack() as stack:
         if path.is_dir():
             return _open_shards(path, shards_of_folder(path), stack)
         source = stack.enter_context(open_source(path))

@@ -36,9 +36,14 @@ class Entry:
     shape: tuple[int, ...]
 
     @property
+    def size(self) -> int:
+        """How many elements there are."""
+        return math.prod(self.shape)
+
+    @property
     def nbytes(self) -> int:
         """The size of the tensor's values in bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
+        return self.size * self.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from initlib._formats._entry import (
     storage_errors,
 )
 from initlib._formats._source import Opened, Source
+from initlib._garbage import no_collection
 
 # Readers refuse longer headers (MAX_HEADER_SIZE in safetensors/src/tensor.rs).
 MAX_HEADER = 100_000_000
@@ -198,18 +199,25 @@ def _header(entries: Sequence[Entry], begins: Sequence[int], metadata: Mapping[s
 
 def _parse(header: bytes, size: int) -> Contents:
     """Return what a header says; `size` is the file's. ValueError if it cannot be so."""
-    table = _table(header)
-    metadata = as_metadata(table.pop(METADATA, {}))
-    tensors = sorted(
-        (_tensor(name, value) for name, value in table.items()), key=lambda t: (t.begin, t.end)
-    )
+    with no_collection():
+        table = _table(header)
+        metadata = as_metadata(table.pop(METADATA, {}))
+        # Taken out one by one: a large header's JSON takes ten times the memory of its text.
+        tensors = [_tensor(*table.popitem()) for _ in range(len(table))]
+        tensors.sort(key=lambda tensor: (tensor.begin, tensor.end, tensor.name))
+        return _contents(tensors, _LENGTH + len(header), size, metadata)
+
+
+def _contents(
+    tensors: Sequence[_Tensor], start: int, size: int, metadata: dict[str, str]
+) -> Contents:
+    """Return what a file holds whose data start at the byte `start`."""
     end = 0
     for tensor in tensors:
         if tensor.begin != end:
             name = shorten(tensor.name)
             raise ValueError(f"tensor {name} starts at byte {tensor.begin} of the data, not {end}")
         end = tensor.end
-    start = _LENGTH + len(header)
     if start + end != size:
         raise ValueError(f"expected {start + end} bytes, got {size}")
     ours = [(tensor, tensor.entry) for tensor in tensors if tensor.entry is not None]

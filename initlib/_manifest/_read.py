@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import operator
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from initlib._dtypes import as_dtype, dtype_name
 from initlib._errors import ManifestError, RequestError, StorageError, did_you_mean
+from initlib._garbage import no_collection
 from initlib._manifest._expressions import Number, evaluate
 from initlib._manifest._json import load_json
 from initlib._manifest._lines import Lines, line_of
@@ -46,28 +45,13 @@ def read(source: Source, *, seed: int | None = None, dtype: Any = None) -> Manif
         overrides["seed"] = check_seed(seed)
     if dtype is not None:
         overrides["dtype"] = dtype_name(as_dtype(dtype))
-    with _no_collection():
+    with no_collection():
         name, folder, data, lines = _load(source)
         document = validate(data, name, lines)
     values = {key: getattr(document, key) for key in Document.model_fields} | overrides
     values |= {"rules": tuple(document.rules), "layers": tuple(document.layers)}
     values["vars"] = _evaluate_vars(document, name, lines)
     return Manifest(**values, source=name, folder=folder, lines=lines)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Pause the garbage collector, which would look at every value of a growing tree many times.
-
-    A third of the time of a large manifest goes into that, for nothing: the tree has no cycles.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _load(source: Source) -> tuple[str, Path, Any, Lines | None]:

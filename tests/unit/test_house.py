@@ -12,7 +12,7 @@ import initlib
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"_description", "_errors", "_version"},
+    {"_description", "_errors", "_garbage", "_version"},
     {"_arguments", "_digest", "_dtypes", "_moments", "_seeds", "_stream", "random"},
     {"_formats", "_manifest", "initializers"},
     {
