@@ -19,7 +19,7 @@ from initlib._description import (
     Unread,
 )
 
-BINS = 64
+BINS = 65
 # Values drawn of each tensor; counts are scaled to its size.
 DRAWN = 4096
 ITEM_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "float64": 8}
@@ -144,6 +144,7 @@ def description(tensors, **changes):
         "total": Group("", len(tensors), parameters, nbytes, off, statistics),
         "groups": (),
         "unread": (),
+        "missing": (),
         "seconds": 0.25,
     }
     return Description(tensors=tensors, **fields | changes)
@@ -264,6 +265,7 @@ def nasty():
         files=(evil, "other"),
         groups=(Group(evil, 1, 1, 1, 0, statistics),),
         unread=(Unread(evil, evil, evil),),
+        missing=(evil,),
     )
 
 

@@ -22,7 +22,7 @@ const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS(SVG, tag), attributes, children);
 
 // A name may be of any script and hold line breaks: it is set apart from what is around it.
-const named = (name) => el("bdi", { class: "name" }, name);
+const named = (...parts) => el("bdi", { class: "mono" }, ...parts);
 
 const tensors = data.tensors.map((tensor, index) => {
   const { nan, infinite } = tensor.statistics;
@@ -38,6 +38,9 @@ function shortened(name) {
 }
 
 const link = (tensor) => `#tensor=${encodeURIComponent(tensor.name)}`;
+
+// May be broken after a dot or slash, too.
+const breakable = (name) => named(...name.split(/(?<=[./])/).flatMap((part) => [part, el("wbr")]));
 
 // Numbers -----------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ function ticks(low, high, wanted) {
   const rough = (high - low) / wanted;
   if (!(rough > 0 && Number.isFinite(rough))) return [low];
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.7);
   const first = Math.ceil(low / step - 1e-9);
   const found = [];
   for (let i = first; i * step <= high + step * 1e-9 && found.length < 50; i++) {
@@ -62,10 +62,12 @@ function ticks(low, high, wanted) {
 
 function countTicks(top, logarithmic) {
   if (!logarithmic) return ticks(0, top, 4);
-  const powers = Math.max(1, Math.ceil(Math.log10(top || 1)));
-  const every = Math.ceil(powers / 5);
-  return [0, ...Array.from({ length: powers + 1 }, (_, i) => 10 ** i)]
-    .filter((value, i) => value <= top && (i === 0 || (i - 1) % every === 0));
+  const powers = Math.max(0, Math.floor(Math.log10(top || 1)));
+  const every = Math.max(1, Math.ceil(powers / 5));
+  const found = [0, 1];
+  for (let power = every; power <= powers; power += every) found.push(10 ** power);
+  // Between many powers there is no room for 0 and 1.
+  return found.filter((value) => value <= top && (value !== 1 || powers < 2));
 }
 
 // A histogram with axes in a box `width` pixels wide; `logarithmic` counts or not.
@@ -93,7 +95,7 @@ function chart(tensor, width, logarithmic) {
   box.append(cursor, svg("path", { class: "bars", d: outline(counts, x, y, bottom) }));
   if (expected) box.append(svg("path", { class: "expected", d: curve(expected, x, y, bottom) }));
   box.append(svg("path", { class: "axis", d: `M${margin.left} ${bottom}H${width - margin.right}` }));
-  for (const value of ticks(low, high, Math.max(2, Math.floor(inside / 90)))) {
+  for (const value of ticks(low, high, Math.max(3, Math.floor(inside / 90)))) {
     box.append(svg("path", { class: "axis", d: `M${at(value)} ${bottom}v4` }),
       svg("text", { x: at(value), y: bottom + 16, class: "below" }, number(value, 6)));
   }

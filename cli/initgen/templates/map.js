@@ -2,7 +2,7 @@
 
 const expectedStddev = (tensor) => tensor.expected?.stddev;
 const MODES = {
-  relative: "measured by expected",
+  relative: "stddev ÷ expected",
   absolute: "stddev",
 };
 // Twice and half of what is expected are the ends of the scale. Its root makes a few percent visible.
@@ -58,7 +58,7 @@ const map = {
     const { blocks, kinds } = data.map;
     const grid = el("table", { class: blocks.length > 16 ? "grid dense" : "grid", role: "grid", "aria-label": "stddev by block and kind" });
     const every = Math.ceil(blocks.length / 32);
-    const heads = blocks.map((block, i) => el("th", { scope: "col" }, i % every ? "" : String(block)));
+    const heads = blocks.map((block, i) => el("th", { scope: "col" }, el("span", {}, i % every ? "" : String(block))));
     grid.append(el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "block"), ...heads)));
     grid.append(el("tbody", {}, ...kinds.map(({ kind, cells }) =>
       el("tr", {}, el("th", { scope: "row", title: kind }, named(shortened(kind))),
@@ -80,6 +80,7 @@ const map = {
       const ratio = this.mode === "relative" ? ratioOf(tensor) : null;
       const place = stddev == null ? null : ratio == null ? this.place(stddev) : warp(ratio);
       node.classList.toggle("none", place == null);
+      node.classList.toggle("still", stddev === 0);
       node.dataset.scale = ratio == null ? "spread" : place < 0 ? "less" : "more";
       node.style.setProperty("--part", `${(100 * Math.abs(place ?? 0)).toFixed(1)}%`);
       text.textContent = stddev == null ? NONE : number(stddev, 2);
@@ -112,7 +113,7 @@ const map = {
       }));
     const scales = new Set(this.cells.map(({ node }) => node.dataset.scale));
     if (scales.has("less") || scales.has("more")) {
-      found.push(el("span", {}, "stddev by the expected one"),
+      found.push(el("span", {}, "stddev ÷ expected"),
         bar("ratio", KEY_RATIOS.map((ratio) => [`${ratio}×`, (1 + warp(ratio)) / 2])));
     }
     const [low, high] = this.range;

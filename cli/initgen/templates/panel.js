@@ -49,7 +49,7 @@ const panel = {
     const [before, after] = [button("‹", "Previous tensor", () => go(-1)), button("›", "Next tensor", () => go(1))];
     before.disabled = place <= 0;
     after.disabled = place < 0 || place + 1 >= table.shown.length;
-    return el("header", {}, el("h2", { id: "panel-title" }, named(this.tensor.name)), el("nav", {}, before, after, close));
+    return el("header", {}, el("h2", { id: "panel-title" }, breakable(this.tensor.name)), el("nav", {}, before, after, close));
   },
 
   body() {
@@ -87,7 +87,7 @@ const panel = {
         el("span", { class: "legend bars" }, "measured"),
         histogram.expected ? el("span", { class: "legend expected" }, "expected") : "",
         outside.length ? el("span", {}, `${outside.join(", ")} this range`) : "",
-        switcher, el("output", { class: "readout" })));
+        switcher, el("output", { class: "readout" }, "Point at a cell, or use the arrow keys, to read it.")));
   },
 
   draw() {
@@ -121,7 +121,7 @@ const panel = {
     const heads = ["", "measured", ...(expected ? ["expected", "z"] : [])];
     const bounds = { min: "≥ ", max: "≤ " };
     return el("div", {},
-      expected ? el("p", { class: "call" }, "expected of ", el("code", {}, expected.initializer)) : "",
+      expected ? el("p", { class: "call" }, "expected: ", el("code", {}, expected.initializer)) : "",
       el("table", { class: "plain" },
         el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col", class: "figure" }, head)))),
         el("tbody", {}, ...rows.map(([label, measured, promised, z]) => el("tr", {}, el("th", { scope: "row" }, label),
