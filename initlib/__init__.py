@@ -17,7 +17,21 @@ from initlib._version import __version__
 
 if TYPE_CHECKING:
     from initlib import initializers, random
-    from initlib._description import QUANTILES, Description, Histogram, TensorDescription
+    from initlib._describe import describe
+    from initlib._description import (
+        QUANTILES,
+        Description,
+        Expected,
+        Group,
+        Histogram,
+        Judgement,
+        Outline,
+        PlannedTensor,
+        Spectrum,
+        Statistics,
+        TensorDescription,
+        Unread,
+    )
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
     from initlib._plan import schema
@@ -27,17 +41,26 @@ if TYPE_CHECKING:
 # Where each public name is defined; an empty module stands for a submodule of that name.
 _HOME = {
     "Description": "_description",
+    "Expected": "_description",
     "Generated": "_generate",
+    "Group": "_description",
     "Histogram": "_description",
     "InitlibError": "_errors",
+    "Judgement": "_description",
     "ManifestError": "_errors",
+    "Outline": "_description",
+    "PlannedTensor": "_description",
     "QUANTILES": "_description",
     "RequestError": "_errors",
+    "Spectrum": "_description",
+    "Statistics": "_description",
     "StorageError": "_errors",
     "TensorDescription": "_description",
     "TensorInfo": "_generate",
     "TensorVerdict": "_verdicts",
+    "Unread": "_description",
     "Verified": "_verify",
+    "describe": "_describe",
     "generate": "_generate",
     "initializers": "",
     "random": "",
@@ -48,17 +71,26 @@ _HOME = {
 __all__ = [
     "QUANTILES",
     "Description",
+    "Expected",
     "Generated",
+    "Group",
     "Histogram",
     "InitlibError",
+    "Judgement",
     "ManifestError",
+    "Outline",
+    "PlannedTensor",
     "RequestError",
+    "Spectrum",
+    "Statistics",
     "StorageError",
     "TensorDescription",
     "TensorInfo",
     "TensorVerdict",
+    "Unread",
     "Verified",
     "__version__",
+    "describe",
     "generate",
     "initializers",
     "random",

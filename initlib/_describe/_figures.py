@@ -1,0 +1,117 @@
+"""From summaries to the figures that are shown: of a tensor, of a group, and its histogram."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from initlib._description import Group, Histogram, Statistics, TensorDescription
+from initlib._expected import Promise
+from initlib._moments import Moments, Summary
+
+# Parts of a histogram.
+BINS = 48
+# A histogram reaches so many times farther from its middle than all but 0.2 % of the values: a
+# normal distribution's until 7 stddev. Values farther out would press the others into one bar.
+REACH = 7 / 3.09
+# Of the digits that a share of a cell's values has, so many after the point are kept.
+DIGITS = 2
+
+
+def statistics(moments: Moments) -> Statistics:
+    """Return moments as plain data."""
+    there = moments.finite > 0
+    return Statistics(
+        mean=_number(moments.mean),
+        stddev=moments.stddev,
+        min=moments.min if there else None,
+        max=moments.max if there else None,
+        skewness=moments.skewness,
+        kurtosis=moments.kurtosis,
+        l2=moments.l2,
+        zeros=moments.zeros,
+        nan=moments.nan,
+        infinite=moments.infinite,
+    )
+
+
+def histogram(summary: Summary, promise: Promise | None) -> Histogram | None:
+    """Return how a tensor's finite values are distributed; None if there are none."""
+    if not summary.finite:
+        return None
+    low, high = _range(summary)
+    counts, below, above = summary.histogram(BINS, low, high)
+    edges = np.linspace(low, high, BINS + 1)
+    expected = promise.counts(edges, summary.finite) if promise else None
+    return Histogram(
+        low=low,
+        high=high,
+        counts=_rounded(counts),
+        expected=None if expected is None else _rounded(expected),
+        below=round(below, DIGITS),
+        above=round(above, DIGITS),
+    )
+
+
+def _range(summary: Summary) -> tuple[float, float]:
+    """Return the range of a histogram: of all values but those far out."""
+    low, high = float(summary.min), float(summary.max)
+    ends = summary.quantiles((0.001, 0.999))
+    if ends is not None and ends[0] < ends[1]:
+        middle, reach = (ends[0] + ends[1]) / 2, REACH * (ends[1] - ends[0]) / 2
+        low, high = max(low, middle - reach), min(high, middle + reach)
+    if low < high and math.isfinite(high - low):
+        return low, high
+    room = abs(low) / 2 or 0.5
+    return low - room, low + room
+
+
+def groups(rows: Sequence[tuple[TensorDescription, Moments]], depth: int) -> tuple[Group, ...]:
+    """Return a group for each beginning of names up to the `depth`-th dot or slash."""
+    found: dict[str, list[tuple[TensorDescription, Moments]]] = {}
+    for row in rows:
+        parts = re.split(r"([./])", row[0].name)
+        # A tensor above that depth is a group by itself.
+        found.setdefault("".join(parts[: 2 * depth - 1]), []).append(row)
+    return tuple(group(name, members) for name, members in found.items())
+
+
+def group(name: str, rows: Sequence[tuple[TensorDescription, Moments]]) -> Group:
+    """Return the figures of several tensors together."""
+    moments = Moments()
+    for _, figures in rows:
+        moments = moments.join(figures)
+    tensors = [tensor for tensor, _ in rows]
+    return Group(
+        name=name,
+        tensors=len(tensors),
+        parameters=sum(tensor.parameters for tensor in tensors),
+        nbytes=sum(tensor.nbytes for tensor in tensors),
+        off=sum(is_off(tensor) for tensor in tensors),
+        statistics=statistics(moments),
+    )
+
+
+def is_off(tensor: TensorDescription) -> bool:
+    """Tell whether a tensor isn't what it should be."""
+    return tensor.judgement is not None and tensor.judgement.verdict == "off"
+
+
+def natural(name: str) -> list[Any]:
+    """Return a key that sorts names as people do: h.2 before h.10."""
+    parts: list[Any] = re.split(r"(\d+)", name)
+    # Numbers of any length: the one with more digits is larger.
+    parts[1::2] = [(len(digits.lstrip("0")), digits) for digits in parts[1::2]]
+    return parts
+
+
+def _rounded(counts: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(float(count), DIGITS) for count in counts)
+
+
+def _number(x: float) -> float | None:
+    return x if math.isfinite(x) else None
