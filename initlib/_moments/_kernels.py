@@ -23,6 +23,7 @@ _combined = inline(_formulas.combined)
 _corrected = inline(_formulas.corrected)
 
 SHIFT = 52 - MANTISSA
+LINE = 64  # bytes
 LOWEST = (1023 + LEAST) << MANTISSA
 
 
@@ -36,12 +37,22 @@ def _kernel(function):
 
 
 @inline
-def _load(values, start, count, block):
+def _room(count):
+    """Return room for floats that starts with a cache line: vectors across two take longer."""
+    room = np.empty(count + LINE // 8)
+    skip = -int64(room.ctypes.data) % LINE // 8
+    return room[skip : skip + count]
+
+
+@inline
+def _load(values, block):
     """Bring values into a block, and fill it up with the first of them."""
+    count = values.shape[0]
     for i in range(count):
-        block[i] = float64(values[start + i])
+        block[i] = float64(values[i])
     for i in range(count, BLOCK):
         block[i] = block[0]
+    return count
 
 
 @inline
@@ -127,13 +138,12 @@ def _count(block, count, center, cells, table):
 
 @_kernel
 def count_values(values, center, table):
-    block, cells = np.empty(BLOCK, np.float64), np.empty(BLOCK, np.uint32)
-    s1, s2, s3, s4 = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    block, cells = _room(BLOCK), _room(BLOCK // 2).view(np.uint32)
+    s1, s2, s3, s4 = _room(LANES), _room(LANES), _room(LANES), _room(LANES)
     nan = infinite = zeros = 0
     low, high, powers = np.inf, -np.inf, NONE
     for start in range(0, values.shape[0], BLOCK):
-        count = min(BLOCK, values.shape[0] - start)
-        _load(values, start, count, block)
+        count = _load(values[start : start + BLOCK], block)
         total = _survey(block, s1, s2, s3)
         if not math.isfinite(total):
             count, nans, infinities = _keep_finite(block, count)

@@ -80,24 +80,31 @@ def _powers(rows: Floats) -> Iterator[Powers]:
     """Yield the powers of each row."""
     count, first = rows.shape[1], rows[:, :1]
     guess = first[:, 0] + _sum(rows - first) / count
-    d = rows - guess[:, None]
-    square = d * d
-    sums = _sum(d), _sum(square), _sum(square * d), _sum(square * square)
-    for numbers in zip(guess.tolist(), *(s.tolist() for s in sums), strict=True):
-        yield corrected(float(count), *numbers)
+    # One array for all: what takes time with few values is the number of calls.
+    powers = np.empty((4, *rows.shape))
+    d, square = powers[:2]
+    np.subtract(rows, guess[:, None], out=d)
+    np.multiply(d, d, out=square)
+    np.multiply(square, powers[:2], out=powers[2:])
+    for block in zip(guess.tolist(), *_sum(powers).tolist(), strict=True):
+        yield corrected(float(count), *block)
 
 
-def _sum(rows: Floats) -> Floats:
-    """Return the sum of each row, in the order that the kernels keep."""
-    short = -rows.shape[1] % LANES
+def _sum(values: Floats) -> Floats:
+    """Return sums over the last axis, in the order that the kernels keep."""
+    count = values.shape[-1]
+    short = -count % LANES
     if short:
         # Adding 0 changes no sum.
-        rows = np.pad(rows, ((0, 0), (0, short)))
-    lanes = np.add.reduce(rows.reshape(len(rows), -1, LANES), axis=1, initial=0.0)
-    while lanes.shape[1] > 1:
-        half = lanes.shape[1] // 2
-        lanes = lanes[:, :half] + lanes[:, half:]
-    return lanes[:, 0]
+        values, given = np.zeros((*values.shape[:-1], count + short)), values
+        values[..., :count] = given
+    parts = values.reshape(*values.shape[:-1], -1, LANES)
+    lanes = np.add.reduce(parts, axis=-2, initial=0.0)
+    half = LANES // 2
+    while half:
+        lanes = lanes[..., :half] + lanes[..., half:]
+        half //= 2
+    return lanes[..., 0]
 
 
 def cells_of(values: Floats, center: float) -> Cells:

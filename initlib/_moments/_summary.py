@@ -94,7 +94,8 @@ class Summary(Moments):
 
         They are the values of the smallest rank of which that is true, as NumPy's method
         "inverted_cdf": exact for dtypes of 16 bits and less and where cells hold only one value
-        each. Otherwise they are off by 1/512 of their distance from the center at most.
+        each. Otherwise they are off by 1/512 of their distance from the center at most, where
+        that is less than 2^129.
 
         Args:
             shares: from 0 to 1.
