@@ -17,7 +17,7 @@ from initlib._checkpoint._find import Shards, check_shards, shards_of_folder, sh
 from initlib._checkpoint._recognise import open_source, recognise
 from initlib._description import Unread
 from initlib._errors import RequestError, StorageError
-from initlib._formats import FORMATS, Entry, Opened, Source
+from initlib._formats import FORMATS, Entry, Opened, Source, storage_errors
 from initlib._garbage import no_collection
 
 
@@ -123,7 +123,9 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     path = Path(path)
     with no_collection(), ExitStack() as stack:
-        if path.is_dir():
+        with storage_errors(path, "read"):
+            folder = path.is_dir()
+        if folder:
             return _open_shards(path, shards_of_folder(path), stack)
         source = stack.enter_context(open_source(path))
         kind = recognise(source)
@@ -151,10 +153,8 @@ def _open_shard(file: Path, index: Path | None) -> Source:
     try:
         return open_source(file)
     except RequestError as error:
-        hint = str(error).removeprefix(f"{file}: there is no such file")
-        raise StorageError(
-            f"{index or file.parent}: shard {file.name!r} is missing{hint}"
-        ) from error
+        text = f"{index or file.parent}: shard {file.name!r} is missing"
+        raise StorageError(text) from error
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:

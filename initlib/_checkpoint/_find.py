@@ -9,7 +9,7 @@ from typing import Any
 
 from initlib._checkpoint._recognise import INDEX_SUFFIX, open_source
 from initlib._errors import RequestError, StorageError
-from initlib._formats import Contents, Source, parse_json, shorten, storage_errors
+from initlib._formats import Contents, Source, encodable, parse_json, shorten, storage_errors
 
 # As much as a safetensors header may have, which says more of each tensor.
 MAX_INDEX = 100_000_000
@@ -97,7 +97,7 @@ def _weight_map(table: Any) -> dict[str, str]:
 
 def _check_shard(tensor: str, name: Any) -> None:
     """Raise ValueError if an index names no file of its own folder."""
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or not encodable(name):
         raise ValueError(f"the file of tensor {shorten(tensor)} is not a name")
     if name in {".", ".."} or not {"/", "\\", "\0"}.isdisjoint(name):
         raise ValueError(f"shard {shorten(name)} is not in the same folder")

@@ -53,8 +53,9 @@ def open_source(path: Path) -> Source:
     except StorageError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
-        near = _beside(path)
-        raise RequestError(f"{path}: there is no such file{near}") from error
+        if path.is_symlink():
+            raise RequestError(f"{path}: a link to a file that does not exist") from error
+        raise RequestError(f"{path}: there is no such file{_beside(path)}") from error
 
 
 def _beside(path: Path) -> str:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from initlib._errors import RequestError, did_you_mean
-from initlib._formats._entry import Contents, Entry, EntryError, parse_json, shorten, storage_errors
+from initlib._formats._entry import (
+    Contents,
+    Entry,
+    EntryError,
+    encodable,
+    parse_json,
+    shorten,
+    storage_errors,
+)
 from initlib._formats._format import Format
 from initlib._formats._hdf5 import Hdf5
 from initlib._formats._safetensors import Safetensors
@@ -19,6 +27,7 @@ __all__ = [
     "Format",
     "Opened",
     "Source",
+    "encodable",
     "format_for",
     "parse_json",
     "shorten",
