@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 
@@ -41,10 +42,17 @@ def main() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Put the null device in the place of what was closed when the process started."""
+    """Put the null device in the place of what was closed when the process started.
+
+    Of the others, what can't be encoded is replaced.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # Not every terminal has the characters of histograms, or of all names.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _fail(message: str, code: int) -> None:

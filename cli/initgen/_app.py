@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from initgen._describe import describe
 from initgen._generate import generate
 from initgen._initializers import initializers
 from initgen._schema import schema
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, verify, initializers, schema):
+for command in (generate, describe, verify, initializers, schema):
     app.command()(command)
 
 

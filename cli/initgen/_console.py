@@ -24,14 +24,33 @@ def discard_output() -> None:
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns side by side, as wide as what is in them."""
-    cells = [header, *rows]
+    """Print a table."""
+    show(table(header, rows))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return columns side by side, as wide as what is in them.
+
+    Args:
+        header: names of the columns; those that begin with > are aligned to the right.
+        rows: their cells.
+    """
+    right = [name.startswith(">") for name in header]
+    cells = [[name.removeprefix(">") for name in header], *([*map(printable, r)] for r in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:
-        line = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
+        places = zip(row, widths, right, strict=True)
+        line = (text.rjust(width) if end else text.ljust(width) for text, width, end in places)
         lines.append("  ".join(line).rstrip())
-    show("\n".join(lines))
+    return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """Return a text, such as a tensor's name, with what would command a terminal written out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @contextmanager

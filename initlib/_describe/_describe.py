@@ -37,7 +37,7 @@ def describe(
     depth: int = 0,
     sort: str = "name",
     layout: str | None = None,
-    format: str = "safetensors",
+    format: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Description | Outline:
@@ -57,7 +57,7 @@ def describe(
         sort: "name", "dtype" or "verdict", or a figure, of which the largest comes first.
         layout: "keras" for shapes (...kernel, in, out), "torch" for (out, in, ...kernel); None is
             what provenance or manifest say, else torch for safetensors and keras for others.
-        format: of the file that a manifest would make.
+        format: of the file that a manifest would make, "safetensors" if it is None.
         threads: how many threads to use; None is one for each core. The result is the same.
         progress: is called with the bytes read and the total, now and then.
 
@@ -75,7 +75,7 @@ def describe(
         if manifest is not None or tensor is not None or depth:
             raise RequestError("manifest, tensor and depth are for checkpoints, not for manifests")
         plan = make_plan(_manifest.read(target), only=globs, skip_code=True)
-        return outline(plan, plan.manifest.source, format_for("", format))
+        return outline(plan, plan.manifest.source, format_for("", format or "safetensors"))
     begin = time.perf_counter()
     workers = thread_count(threads)
     with open_checkpoint(target) as checkpoint:

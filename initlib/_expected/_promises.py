@@ -96,7 +96,7 @@ def call(initializer: Any) -> str:
     if (seed := getattr(initializer, "given_seed", None)) is not None:
         config["seed"] = getattr(seed, "initial_seed", seed)
     given = [
-        f"{key}={_short.repr(value)}"
+        f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={_short.repr(value)}"
         for key, value in config.items()
         if np.ndim(value) or value != entry.arguments.get(key)
     ]

@@ -1,0 +1,143 @@
+"""`initgen describe`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import initlib
+from initgen import _signals
+from initgen._console import progress_bar, show
+from initgen._describe_text import as_csv, description_text, outline_text, tensor_text
+
+NOT_DONE = 3
+
+
+def describe(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="A safetensors or HDF5 file, a folder or an index of shards, a .keras archive; or "
+            "a manifest (.yaml, .yml, .json; - reads standard input).",
+        ),
+    ],
+    manifest: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Tells the checkpoint's initializers.  [default: what the file says of itself]",
+        ),
+    ] = None,
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB", help="Only tensors whose names match; can be given several times."
+        ),
+    ] = None,
+    tensor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One tensor in detail.")
+    ] = None,
+    depth: Annotated[
+        int,
+        typer.Option(
+            help="Figures of groups: names that begin alike until so many dots or slashes."
+        ),
+    ] = 0,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help="name, dtype, verdict; or a figure, the largest first: parameters, nbytes, "
+            "fan_in, fan_out, mean, stddev, min, max, skewness, kurtosis, l2, zeros, nan, "
+            "infinite.",
+        ),
+    ] = "name",
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="How shapes are read: keras or torch.  [default: what the file or manifest says, "
+            "else torch for safetensors, keras for others]"
+        ),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="Of the file that a manifest would make.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page for the browser; an existing one goes."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print a line of values for each tensor.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Show what is in a checkpoint, or what a manifest would make.
+
+    A checkpoint's values are read once. Where the file or --manifest tells their initializers, they
+    are held against what those promise: a tensor is off if chance alone makes such values in one of
+    1,000 checkpoints at most. Of a manifest, what looks like a mistake is told.
+    """
+    if as_json and csv:
+        raise initlib.RequestError("expected --json or --csv, received both")
+    with progress_bar(shown=not quiet) as progress:
+        found = initlib.describe(
+            target,
+            manifest=manifest,
+            filter=filter or (),
+            tensor=tensor,
+            depth=depth,
+            sort=sort,
+            layout=layout,
+            format=format,
+            threads=threads,
+            progress=progress,
+        )
+    if html is not None:
+        _write_page(found, html)
+    _signals.ignore()
+    if not quiet:
+        show(_as_text(found, as_json=as_json, csv=csv, detailed=tensor is not None))
+    if isinstance(found, initlib.Description) and found.unread:
+        _fail_for(found)
+
+
+def _as_text(
+    found: initlib.Description | initlib.Outline, *, as_json: bool, csv: bool, detailed: bool
+) -> str:
+    if as_json:
+        return json.dumps(dataclasses.asdict(found))
+    if csv:
+        return as_csv(found.tensors)
+    if isinstance(found, initlib.Outline):
+        return outline_text(found)
+    return tensor_text(found) if detailed else description_text(found)
+
+
+def _write_page(found: initlib.Description | initlib.Outline, path: Path) -> None:
+    if not isinstance(found, initlib.Description):
+        raise initlib.RequestError("expected a checkpoint for --html, received a manifest")
+    from initgen._html import render
+
+    page = render(found)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise initlib.StorageError(f"{path}: {error.strerror}") from error
+
+
+def _fail_for(found: initlib.Description) -> None:
+    """Leave with the code for what could not be done, and say what was left out."""
+    count = len(found.unread)
+    first = found.unread[0]
+    others = f" and {count - 1:,} more" if count > 1 else ""
+    message = f"{found.path}: can't read {first.name!r} ({first.what}){others}"
+    print(f"initgen: {message}", file=sys.stderr)
+    raise typer.Exit(NOT_DONE)
