@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         TensorDescription,
         Unread,
     )
+    from initlib._diff import Difference, MetadataDifference, TensorDifference, diff
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
     from initlib._plan import schema
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 # Where each public name is defined; an empty module stands for a submodule of that name.
 _HOME = {
     "Description": "_description",
+    "Difference": "_diff",
     "Expected": "_description",
     "Generated": "_generate",
     "Group": "_description",
@@ -48,6 +50,7 @@ _HOME = {
     "InitlibError": "_errors",
     "Judgement": "_description",
     "ManifestError": "_errors",
+    "MetadataDifference": "_diff",
     "Outline": "_description",
     "PlannedTensor": "_description",
     "QUANTILES": "_description",
@@ -56,11 +59,13 @@ _HOME = {
     "Statistics": "_description",
     "StorageError": "_errors",
     "TensorDescription": "_description",
+    "TensorDifference": "_diff",
     "TensorInfo": "_generate",
     "TensorVerdict": "_verdicts",
     "Unread": "_description",
     "Verified": "_verify",
     "describe": "_describe",
+    "diff": "_diff",
     "generate": "_generate",
     "initializers": "",
     "random": "",
@@ -71,6 +76,7 @@ _HOME = {
 __all__ = [
     "QUANTILES",
     "Description",
+    "Difference",
     "Expected",
     "Generated",
     "Group",
@@ -78,6 +84,7 @@ __all__ = [
     "InitlibError",
     "Judgement",
     "ManifestError",
+    "MetadataDifference",
     "Outline",
     "PlannedTensor",
     "RequestError",
@@ -85,12 +92,14 @@ __all__ = [
     "Statistics",
     "StorageError",
     "TensorDescription",
+    "TensorDifference",
     "TensorInfo",
     "TensorVerdict",
     "Unread",
     "Verified",
     "__version__",
     "describe",
+    "diff",
     "generate",
     "initializers",
     "random",

@@ -11,6 +11,7 @@ import numpy as np
 
 from initlib import _manifest
 from initlib._checkpoint import Checkpoint, Stored, open_checkpoint
+from initlib._checkpoint._recognise import open_source, recognise
 from initlib._compare import Array, Read
 from initlib._custom import source_sha256
 from initlib._dtypes import dtype_name
@@ -22,8 +23,6 @@ from initlib._plan import Plan, TensorPlan, make_plan
 from initlib._provenance import Record, checksum, manifest_sha256, read_record, resolved
 from initlib._verdicts import TensorVerdict, made_otherwise, misshapen, missing, unexpected
 from initlib._version import __version__
-
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +106,13 @@ def against_manifest(path: Path, manifest: Manifest, *, allow_code: bool) -> Ite
 
 def _read_metadata(path: Path) -> tuple[Format, dict[str, str]]:
     """Return a file's format and its metadata, without a look at anything else in it."""
-    signature = b""
-    if path.is_file():
-        with Source.open(path) as source:
-            signature = source.bytes_at(0, min(source.size, len(HDF5_SIGNATURE)))
-    if signature == HDF5_SIGNATURE:
-        return FORMATS["hdf5"], FORMATS["hdf5"].read_metadata(path)
-    try:
-        return FORMATS["safetensors"], FORMATS["safetensors"].read_metadata(path)
-    except StorageError:
-        # Its messages know more kinds of files, and what it opens isn't a file of ours.
-        with open_checkpoint(path):
-            raise _without_provenance(path) from None
+    if path.is_dir():
+        raise _without_provenance(path)
+    with open_source(path) as source:
+        kind = recognise(source)
+    if kind not in FORMATS:
+        raise _without_provenance(path)
+    return FORMATS[kind], FORMATS[kind].read_metadata(path)
 
 
 def _without_provenance(path: Path) -> RequestError:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from initgen._describe import describe
+from initgen._diff import diff
 from initgen._generate import generate
 from initgen._initializers import initializers
 from initgen._schema import schema
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, describe, verify, initializers, schema):
+for command in (generate, describe, verify, diff, initializers, schema):
     app.command()(command)
 
 

@@ -17,7 +17,7 @@ FLOORS = [
     {"_formats", "_manifest", "initializers"},
     {
         *("_cases", "_checkpoint", "_compare", "_custom", "_expected", "_layout", "_make", "_plan"),
-        *("_provenance", "_verdicts", "_workers"),
+        *("_distance", "_pairs", "_provenance", "_verdicts", "_workers"),
     },
     {"_describe", "_diff", "_generate", "_output", "_verify", "_write"},
 ]
@@ -37,7 +37,9 @@ BESIDE = {
     *(("_cases", other) for other in ("_provenance", "_verdicts")),
     ("_compare", "_make"),
     ("_compare", "_plan"),
+    ("_distance", "_compare"),
     ("_make", "_plan"),
+    *(("_pairs", other) for other in ("_checkpoint", "_compare", "_distance", "_workers")),
     ("_plan", "_custom"),
     ("_provenance", "_custom"),
     ("_provenance", "_plan"),
