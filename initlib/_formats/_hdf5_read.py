@@ -167,7 +167,9 @@ def _examine(dataset: Any, name: str) -> tuple[Entry, int | None] | str:
         return f"more values than any file can hold, {shorten(str(entry.shape))[1:-1]}"
     if not entry.nbytes:
         return entry, 0
-    offset: int | None = dataset.get_offset()
+    # Of values that were never written the library tells an offset that is none, if the file has a
+    # user block (HDF5 2.0).
+    offset: int | None = dataset.get_offset() if dataset.get_storage_size() else None
     if offset is None and (problem := _problem(dataset)):
         return problem
     return entry, offset if plain else None
