@@ -79,7 +79,7 @@ class Judge:
             problems.append(_differs("mean", summary.mean, drawn.mean, z_mean))
         if z_stddev is not None and _chance(z_stddev) < self.level:
             problems.append(_differs("stddev", summary.stddev, drawn.stddev, z_stddev))
-        if z_shape is not None and _chance(z_shape) / 2 < self.level:
+        if z_shape is not None and z_shape > 0 and _chance(z_shape) / 2 < self.level:
             name = drawn.name.replace("_", " ")
             problems.append(f"the values are not distributed as {name} (z = {z_shape:.1f})")
         problems += _outside(summary, drawn.low, drawn.high) or self._far_out(drawn, summary)
@@ -134,8 +134,8 @@ def _outside(summary: Summary, low: float, high: float) -> list[str]:
         return []
     value = summary.min if summary.min < low else summary.max
     if low == high:
-        return [f"a value of {value:.6g}, expected {low:.6g} alone"]
-    return [f"a value of {value:.6g} is outside [{low:.6g}, {high:.6g}]"]
+        return [f"a value of {value:.9g}, expected {low:.9g} alone"]
+    return [f"a value of {value:.9g} is outside [{low:.9g}, {high:.9g}]"]
 
 
 def _z_mean(drawn: Rounded, summary: Summary) -> float | None:
@@ -168,7 +168,8 @@ def _z_shape(drawn: Rounded, summary: Summary) -> float | None:
     scaled = float(np.maximum(*gaps).max()) * (root + 0.12 + 0.11 / root)
     # The series' first term says all where the sum underflows.
     log = math.log(kolmogorov(scaled)) if scaled < 10 else math.log(2) - 2 * scaled**2
-    return -float(ndtri_exp(log))
+    # A distance of 0 is certain to be reached, which no score says.
+    return -float(ndtri_exp(min(log, -1e-12)))
 
 
 def _chance(z: float) -> float:
