@@ -151,6 +151,7 @@ def count_values(values, center, table):
             if count == 0:
                 continue
             total = _survey(block, s1, s2, s3)
+            total = total if math.isfinite(total) else 0.0
         for j in range(LANES):
             low, high = min(low, s2[j]), max(high, s3[j])
         zeros += _zeros(block, count)

@@ -79,7 +79,9 @@ def _rows(piece: Floats, finite: npt.NDArray[np.bool_], count: int) -> Iterator[
 def _powers(rows: Floats) -> Iterator[Powers]:
     """Yield the powers of each row."""
     count, first = rows.shape[1], rows[:, :1]
-    guess = first[:, 0] + _sum(rows - first) / count
+    total = _sum(rows - first)
+    # Where the sum is beyond float64 that of the distances will be, too, and nothing is known.
+    guess = first[:, 0] + np.where(np.isfinite(total), total, 0.0) / count
     # One array for all: what takes time with few values is the number of calls.
     powers = np.empty((4, *rows.shape))
     d, square = powers[:2]

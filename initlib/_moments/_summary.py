@@ -44,7 +44,8 @@ class Summary(Moments):
         """Return the summary of counted cells, which may repeat and come in any order.
 
         Args:
-            moments: of the values; those of dtypes of 16 bits and less come from the cells.
+            moments: of the values. For dtypes of 16 bits and less only the numbers of values that
+                are not finite and whose patterns are not among the cells; the cells say the rest.
             dtype: of the values.
             center: from which distances were measured.
             cells: numbers of cells.
@@ -55,7 +56,9 @@ class Summary(Moments):
             values = points(cells, dtype)
             order = np.argsort(values, kind="stable")
             order = order[np.isfinite(values[order])]
-            moments, cells, counts = Moments.of_counts(values, counts), cells[order], counts[order]
+            apart = Moments(moments.nan + moments.infinite, moments.nan, moments.infinite)
+            moments = Moments.of_counts(values, counts).join(apart)
+            cells, counts = cells[order], counts[order]
         figures = {field.name: getattr(moments, field.name) for field in fields(Moments)}
         return cls(**figures, dtype=dtype, center=center, counted=cells, counts=counts)
 
