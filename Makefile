@@ -21,6 +21,10 @@ demo: .venv/installed ## Write GPT-2's initial weights, 124 million parameters, 
 test: .venv/installed ## Run the tests that need no framework
 	$(BIN)/pytest -n auto
 
+.PHONY: test-browser
+test-browser: .venv/installed ## Run the tests of the HTML page in Chromium, which must be installed
+	$(BIN)/pytest -n auto tests/browser
+
 .PHONY: test-interop
 test-interop: .venv-peers/installed ## Run the tests against torch, Keras, JAX and transformers
 	KERAS_BACKEND=jax $(PEERS)/pytest tests/interop

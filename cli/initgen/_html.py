@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 # Put together in this order; a script uses what is in those before it.
 STYLES = ("page.css", "parts.css")
 SCRIPTS = ("base.js", "chart.js", "table.js", "map.js", "panel.js")
-# Digits that a figure keeps: enough to tell any two float32 apart.
-DIGITS = 9
+# Digits that a figure keeps: more than are shown, fewer than would make the page large.
+DIGITS = 12
 # A count is kept as one of so many steps of its logarithm, in two letters. Where the largest is a
 # billion it is off by at most 0.3 %: less than a line's width on a screen, whatever the scale.
 LEVELS = 64**2 - 1
@@ -44,7 +44,7 @@ def render(description: initlib.Description) -> str:
     environment = _environment()
     style, script = _texts(STYLES), _texts(SCRIPTS)
     return environment.get_template("page.html.j2").render(
-        about=_plain(dataclasses.asdict(dataclasses.replace(description, tensors=()))),
+        about=plain(dataclasses.asdict(dataclasses.replace(description, tensors=()))),
         data=_data(description),
         summary=_summary(description.tensors),
         shown_problems=SHOWN_PROBLEMS,
@@ -102,7 +102,7 @@ def _summary(tensors: Sequence[initlib.TensorDescription]) -> dict[str, Any]:
         "unjudged": unjudged,
         "not_finite": sum(bool(t.statistics.nan or t.statistics.infinite) for t in tensors),
         "problems": [
-            {"name": _plain(t.name), "problems": _plain(t.judgement.problems)}
+            {"name": plain(t.name), "problems": plain(t.judgement.problems)}
             for t in off[:SHOWN_PROBLEMS]
             if t.judgement is not None
         ],
@@ -124,16 +124,18 @@ def _tensor(tensor: initlib.TensorDescription) -> dict[str, Any]:
     """Return a tensor's fields, its histogram packed."""
     fields = dataclasses.asdict(dataclasses.replace(tensor, histogram=None))
     histogram = tensor.histogram and _packed(tensor.histogram)
-    return {**_plain(fields), "histogram": histogram}
+    return {**plain(fields), "histogram": histogram}
 
 
 def _packed(histogram: initlib.Histogram) -> dict[str, Any]:
     """Return a histogram whose counts are texts, two letters a cell."""
     top = max((*histogram.counts, *(histogram.expected or ()), 0.0))
-    fields = dataclasses.asdict(dataclasses.replace(histogram, counts=(), expected=None))
     return {
-        **_plain(fields),
-        "top": _plain(top),
+        "low": histogram.low,
+        "high": histogram.high,
+        "below": plain(histogram.below),
+        "above": plain(histogram.above),
+        "top": plain(top),
         "counts": pack(histogram.counts, top),
         "expected": histogram.expected and pack(histogram.expected, top),
     }
@@ -141,12 +143,12 @@ def _packed(histogram: initlib.Histogram) -> dict[str, Any]:
 
 def pack(counts: Iterable[float], top: float) -> str:
     """Return counts from 0 to `top` as steps of the logarithm of 1 + count, two letters each."""
-    scale = LEVELS / (math.log1p(top) or 1.0)
-    levels = (round(math.log1p(count) * scale) for count in counts)
+    whole = math.log1p(top) or 1.0
+    levels = (round(math.log1p(count) / whole * LEVELS) for count in counts)
     return "".join(LETTERS[level // 64] + LETTERS[level % 64] for level in levels)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value as JSON and UTF-8 can hold it, no longer than it needs to be.
 
     Names of files and of HDF5's objects can be bytes that are no text.
@@ -157,9 +159,9 @@ def _plain(value: Any) -> Any:
         case float():
             return float(f"{value:.{DIGITS}g}")
         case dict():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
     return value
 
 
@@ -194,7 +196,7 @@ def arrange(names: Sequence[str]) -> dict[str, Any]:
     return {
         "blocks": blocks,
         "kinds": [
-            {"kind": _plain(kind), "cells": [cells.get(block) for block in blocks]}
+            {"kind": plain(kind), "cells": [cells.get(block) for block in blocks]}
             for kind, cells in shared.items()
         ],
         "rest": [index for index in range(len(names)) if index not in placed],

@@ -75,6 +75,9 @@ function countTicks(top, logarithmic) {
 function chart(tensor, width, logarithmic) {
   const { histogram, quantiles } = tensor;
   const { low, high, top } = histogram;
+  // As many as tell the values of a narrow range apart.
+  const range = Math.max(Math.abs(low), Math.abs(high)) / (high - low || 1);
+  const digits = Math.min(15, 3 + Math.max(2, Math.ceil(Math.log10(range || 1))));
   const counts = unpack(histogram.counts, top);
   const expected = histogram.expected && unpack(histogram.expected, top);
   const margin = { left: 56, right: 14, top: 10, bottom: 62 };
@@ -97,7 +100,7 @@ function chart(tensor, width, logarithmic) {
   box.append(svg("path", { class: "axis", d: `M${margin.left} ${bottom}H${width - margin.right}` }));
   for (const value of ticks(low, high, Math.max(3, Math.floor(inside / 90)))) {
     box.append(svg("path", { class: "axis", d: `M${at(value)} ${bottom}v4` }),
-      svg("text", { x: at(value), y: bottom + 16, class: "below" }, number(value, 6)));
+      svg("text", { x: at(value), y: bottom + 16, class: "below" }, number(value, digits)));
   }
   box.append(...spread(quantiles, low, high, at, bottom + 32),
     svg("text", { x: margin.left + inside / 2, y: height - 8, class: "below title" }, "value"),
@@ -110,7 +113,7 @@ function chart(tensor, width, logarithmic) {
     cellAt: (pixel) => Math.floor(((pixel - margin.left) / inside) * counts.length),
     show(cell) {
       fill(cursor, { x: x(cell), width: inside / counts.length }, []);
-      const edge = (i) => number(low + ((high - low) * i) / counts.length, 5);
+      const edge = (i) => number(low + ((high - low) * i) / counts.length, digits);
       const promised = expected ? `, ${about(expected[cell])} expected` : "";
       return `${edge(cell)} to ${edge(cell + 1)}: ${about(counts[cell])} values${promised}`;
     },

@@ -122,14 +122,14 @@ const panel = {
     const bounds = { min: "≥ ", max: "≤ " };
     return el("div", {},
       expected ? el("p", { class: "call" }, "expected: ", el("code", {}, expected.initializer)) : "",
-      el("table", { class: "plain" },
+      el("div", { class: "scroll" }, el("table", { class: "plain" },
         el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col", class: "figure" }, head)))),
         el("tbody", {}, ...rows.map(([label, measured, promised, z]) => el("tr", {}, el("th", { scope: "row" }, label),
           el("td", { class: "figure" }, text(measured, 7)),
           ...(expected ? [
             el("td", { class: "figure" }, promised == null ? text(promised) : (bounds[label] ?? "") + number(promised, 7)),
             el("td", { class: "figure" }, z === undefined ? "" : number(z, 3)),
-          ] : []))))));
+          ] : [])))))));
   },
 };
 
