@@ -67,6 +67,8 @@ def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 def _in_place(source: Source, member: zipfile.ZipInfo) -> Source:
     """Return the piece of the archive that an uncompressed member is."""
+    if member.header_offset < 0:
+        raise ValueError(f"{WEIGHTS} starts before the file")
     header = source.bytes_at(member.header_offset, _HEADER.size)
     signature, name, extra = _HEADER.unpack(header)
     start = member.header_offset + _HEADER.size + name + extra
