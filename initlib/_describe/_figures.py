@@ -105,7 +105,8 @@ def natural(name: str) -> list[Any]:
     """Return a key that sorts names as people do: h.2 before h.10."""
     parts: list[Any] = re.split(r"(\d+)", name)
     # Numbers of any length: the one with more digits is larger.
-    parts[1::2] = [(len(digits.lstrip("0")), digits) for digits in parts[1::2]]
+    stripped = ((text, text.lstrip("0")) for text in parts[1::2])
+    parts[1::2] = [(len(number), number, text) for text, number in stripped]
     return parts
 
 
