@@ -13,6 +13,9 @@ from initlib._compare import Array, bits
 from initlib._dtypes import is_float
 from initlib.initializers._rounding import round_once
 
+# Magnitudes between these can be squared and summed up as they are.
+SMALL, LARGE = 1e-140, 1e140
+
 
 @dataclass(frozen=True, slots=True)
 class Distance:
@@ -46,15 +49,18 @@ def distance(a: Array, b: Array, start: int) -> Distance:
     unlike = bits(a) != bits(b) if a.dtype == b.dtype else _unequal(x, y)
     with np.errstate(over="ignore", invalid="ignore"):
         gaps = _integer_gaps(a, b) if exact else np.abs(x - y)
-    finite = gaps[unlike & np.isfinite(gaps)]
-    differing = int(unlike.sum())
+    differing, odd = int(np.count_nonzero(unlike)), 0
+    if not (finite := np.isfinite(gaps)).all():
+        # Infinities of one sign are equal, though their difference is NaN.
+        odd = int(np.count_nonzero(unlike & ~finite))
+        gaps = gaps[finite]
     return Distance(
         start,
         differing,
         start + int(unlike.argmax()) if differing else None,
-        differing - finite.size,
-        finite.max(initial=0).item(),
-        norm(finite.astype(np.float64)),
+        odd,
+        gaps.max(initial=0).item(),
+        norm(gaps.astype(np.float64, copy=False)),
         reference(x),
         _is_rounded(a, b, unlike),
     )
@@ -77,16 +83,20 @@ def merged(parts: Iterable[Distance]) -> Distance:
 
 def reference(values: Array) -> float:
     """Return the root of the sum of squares of the finite ones among values."""
-    x = values.astype(np.float64)
-    return norm(x[np.isfinite(x)])
+    x = values.astype(np.float64, copy=False)
+    finite = np.isfinite(x)
+    return norm(x if finite.all() else x[finite])
 
 
 def norm(values: npt.NDArray[np.float64]) -> float:
     """Return the root of the sum of squares, also where squares would overflow or vanish."""
-    largest = float(np.abs(values).max(initial=0.0))
+    largest = float(max(values.max(initial=0.0), -values.min(initial=0.0)))
     if not largest:
         return 0.0
-    return largest * math.sqrt(float(np.square(values / largest).sum()))
+    scale = 1.0 if SMALL < largest < LARGE else largest
+    scaled = values if scale == 1.0 else values / scale
+    # Without BLAS, whose sums depend on the number of its threads.
+    return scale * math.sqrt(float(np.einsum("i,i->", scaled, scaled)))
 
 
 def _unequal(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
