@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from initlib._dtypes import DTYPES, dtype_name
+from initlib._errors import RequestError
 from initlib._formats._entry import (
     METADATA,
     Contents,
@@ -24,7 +25,7 @@ from initlib._formats._entry import (
     file_size,
     storage_errors,
 )
-from initlib._formats._hdf5_read import ERRORS, Hdf5File, read_metadata
+from initlib._formats._hdf5_read import ERRORS, MAX_METADATA, Hdf5File, read_metadata
 from initlib._formats._hdf5_types import ATTRIBUTE, OPAQUE, stored_type
 from initlib._formats._source import Opened, Source
 
@@ -54,7 +55,10 @@ class Hdf5:
                 if group in names:
                     problem = f"{group!r} is a tensor too, but here a group of tensors"
                     raise EntryError(problem, index=index, name=entry.name)
-        check_size(sum(entry.nbytes for entry in entries) + len(encode_metadata(metadata)))
+        length = len(encode_metadata(metadata))
+        if length > MAX_METADATA:
+            raise RequestError(f"metadata of {length} bytes; HDF5 files have up to {MAX_METADATA}")
+        check_size(sum(entry.nbytes for entry in entries) + length)
 
     def layout(
         self, entries: Sequence[Entry], metadata: Mapping[str, str]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from initlib._dtypes import DTYPES
+from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, EntryError
 
 FORMAT = FORMATS["hdf5"]
@@ -220,6 +221,39 @@ def test_other_peoples_datasets(tmp_path):
     data = path.read_bytes()
     assert data[offsets["plain"] :][: ones.nbytes] == ones.tobytes()
     assert data[offsets["flags"] :][:2] == b"\1\0"
+
+
+def test_metadata_has_a_limit(tmp_path, monkeypatch):
+    """It is held in memory; what could not be read again is not written."""
+    make(tmp_path / "m.h5", [], {"k": "v" * 100})
+    monkeypatch.setattr("initlib._formats._hdf5.MAX_METADATA", 100)
+    with pytest.raises(RequestError, match="metadata of 108 bytes; HDF5 files have up to 100"):
+        FORMAT.check([], {"k": "v" * 100})
+    monkeypatch.setattr("initlib._formats._hdf5_read.MAX_METADATA", 100)
+    for read in (FORMAT.read, FORMAT.read_metadata):
+        with pytest.raises(StorageError, match="'__metadata__' has 108 bytes, more than 100"):
+            read(tmp_path / "m.h5")
+
+
+def test_metadata_is_read_without_a_look_at_the_rest(tmp_path):
+    path = tmp_path / "m.h5"
+    make(path, [Entry("a/w", DTYPES["bfloat16"], (3,))], {"k": "v"})
+    data = path.read_bytes()
+    # The first heads are the root's and the group's, the next the dataset's.
+    place = [i for i in range(len(data)) if data[i : i + 4] == b"OHDR"][2]
+    path.write_bytes(data[: place + 4] + b"\xff" * 8 + data[place + 12 :])
+    with pytest.raises(StorageError):
+        FORMAT.read(path)
+    assert FORMAT.read_metadata(path) == {"k": "v"}
+
+
+def test_the_layout_is_told_without_a_file(tmp_path):
+    path = tmp_path / "m.h5"
+    entries = [Entry("a/w", DTYPES["bfloat16"], (3,)), Entry("b", FLOAT32, (10**6, 10**6))]
+    offsets, size = FORMAT.layout(entries, {"k": "v"})
+    assert not list(tmp_path.iterdir())
+    assert offsets == FORMAT.create(path, entries, {"k": "v"})
+    assert size == path.stat().st_size
 
 
 def test_links_are_listed_and_not_followed(tmp_path):

@@ -185,3 +185,10 @@ def test_metadata_alone(tmp_path):
     assert FORMAT.read_metadata(path) == {"k": "v"}
     foreign(path, {"w": {}}, 0)
     assert FORMAT.read_metadata(path) == {}
+
+
+def test_the_layout_is_told_without_a_file(tmp_path):
+    entries = [Entry("a", DTYPES["int8"], (5,)), Entry("b", DTYPES["int64"], (2,))]
+    path = tmp_path / "m.safetensors"
+    offsets = FORMAT.create(path, entries, {"k": "v"})
+    assert FORMAT.layout(entries, {"k": "v"}) == (offsets, path.stat().st_size)
