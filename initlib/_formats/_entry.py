@@ -214,5 +214,6 @@ def storage_errors(
     except caught as error:
         code = error.errno if isinstance(error, OSError) else None
         # The text of a KeyError is its message in quotes.
-        reason = os.strerror(code) if code else " ".join(str(error).strip("'\"").split())
+        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+        reason = os.strerror(code) if code else " ".join(text.split())
         raise StorageError(f"{path}: cannot {action}: {reason}") from error
