@@ -136,8 +136,8 @@ def diff(
     workers = thread_count(threads)
     globs = (only,) if isinstance(only, str) else tuple(only)
     with open_checkpoint(a) as first, open_checkpoint(b) as second:
+        _check_globs(globs, [name for each in (first, second) for name in _Side.of(each).names])
         one, other = _Side.of(first, globs), _Side.of(second, globs)
-        _check_globs(globs, [*one.names, *other.names])
         shared = [(stored, other.stored.get(name)) for name, stored in one.stored.items()]
         both = [(x, y) for x, y in shared if y is not None]
         pairs = Pairs(first, second, [pair for pair in both if _as_many(*pair)])
@@ -168,7 +168,7 @@ class _Side:
     unread: dict[str, Unread]
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, globs: Sequence[str]) -> _Side:
+    def of(cls, checkpoint: Checkpoint, globs: Sequence[str] = ()) -> _Side:
         """Choose what one of the globs matches, or everything if there are none."""
         return cls(
             {t.entry.name: t for t in checkpoint.tensors if _matches(t.entry.name, globs)},
