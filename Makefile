@@ -36,6 +36,7 @@ test-package: .venv/installed ## Build the wheel and try it in an empty environm
 	$(PYTHON) -m venv build/wheel
 	build/wheel/bin/pip install -q dist/*.whl
 	build/wheel/bin/initgen generate examples/mlp.yaml -o build/wheel/mlp.h5
+	build/wheel/bin/initgen describe build/wheel/mlp.h5 --quiet --html build/wheel/mlp.html
 
 .PHONY: check
 check: .venv/installed ## Check format, lint and types
@@ -48,8 +49,13 @@ bench: .venv-peers/installed ## Measure against torch, NumPy, JAX and Keras, sid
 	$(PEERS)/python benchmarks/run.py
 
 .PHONY: docs
-docs: .venv/installed ## Write docs/cli.md again from the commands' help
+docs: .venv/installed ## Write docs/cli.md and docs/json.md again from what commands and types say
 	$(BIN)/python tools/cli_reference.py > docs/cli.md
+	$(BIN)/python tools/json_reference.py > docs/json.md
+
+.PHONY: screenshots
+screenshots: .venv/installed ## Draw the pictures in docs/ again, in Chromium, which must be installed
+	$(BIN)/python tools/screenshot.py
 
 .PHONY: format
 format: .venv/installed ## Format the code

@@ -17,13 +17,16 @@ function outline(counts, x, y, bottom) {
   return `M${x(0)} ${bottom}${steps.join("")}L${x(counts.length)} ${bottom}Z`;
 }
 
-// A line through the middles of cells that hold something; at the ends of the support it drops.
+// A line through the middles of cells that hold something; at the ends of the support it drops. Where
+// cells are about as wide as a narrow dtype's values are apart, neighbours differ, and it has steps.
 function curve(counts, x, y, bottom) {
+  const turns = counts.filter((value, i) => (value - counts[i - 1]) * (counts[i + 1] - value) < 0);
+  const within = turns.length > 4 ? [0, 1] : [0.5];
   let path = "";
   for (let i = 0; i < counts.length; i++) {
     if (!(counts[i] > 0)) continue;
     if (!(counts[i - 1] > 0)) path += `M${x(i)} ${i ? bottom : y(counts[i])}L${x(i)} ${y(counts[i])}`;
-    path += `L${x(i + 0.5)} ${y(counts[i])}`;
+    for (const part of within) path += `L${x(i + part)} ${y(counts[i])}`;
     if (!(counts[i + 1] > 0)) {
       path += `L${x(i + 1)} ${y(counts[i])}`;
       if (i + 1 < counts.length) path += `L${x(i + 1)} ${bottom}`;

@@ -83,7 +83,7 @@ const map = {
       node.classList.toggle("still", stddev === 0);
       node.dataset.scale = ratio == null ? "spread" : place < 0 ? "less" : "more";
       node.style.setProperty("--part", `${(100 * Math.abs(place ?? 0)).toFixed(1)}%`);
-      text.textContent = stddev == null ? NONE : number(stddev, 2);
+      text.textContent = stddev == null ? NONE : number(stddev, 3);
       node.setAttribute("aria-label", this.words(tensor));
     }
     for (const first of this.rovers()) first.tabIndex = 0;
