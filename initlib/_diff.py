@@ -42,7 +42,8 @@ class TensorDifference:
         elements: how many both have; None if they have different numbers.
         differing: how many of them differ: in their bits or, if the dtypes differ, in their values.
         share: the same as a share of all elements.
-        max_difference: the largest magnitude of a difference that is a finite number.
+        max_difference: the largest magnitude of a difference that is a finite number; None, as are
+            the next two, if elements differ but none by a finite number.
         rms: root of the mean square of the differences that are finite numbers.
         relative_rms: the same divided by the root mean square of A's finite values; None if
             that is 0.
@@ -229,20 +230,23 @@ def _compared(a: Stored, b: Stored, far: Distance | None) -> TensorDifference | 
         return row
     size = math.prod(x.shape)
     far = far or Distance(0)
-    counted = size - far.odd
-    rms = _finite(far.norm / math.sqrt(counted)) if counted else None
-    return replace(
+    row = replace(
         row,
         elements=size,
         differing=far.differing,
         share=far.differing / size if size else 0.0,
-        max_difference=far.largest,
-        rms=rms,
-        relative_rms=_finite(far.norm / far.reference) if far.reference else None,
         not_finite=far.odd,
         first=far.first,
         first_index=None if far.first is None else multi_index(far.first, x.shape),
         rounded=far.rounded if kind == "recast" else None,
+    )
+    if far.differing and far.differing == far.odd:
+        return row
+    return replace(
+        row,
+        max_difference=far.largest,
+        rms=_finite(far.norm / math.sqrt(size - far.odd)) if size else 0.0,
+        relative_rms=_finite(far.norm / far.reference) if far.reference else None,
     )
 
 

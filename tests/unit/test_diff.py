@@ -1,6 +1,5 @@
 """`initlib.diff`: how two checkpoints differ."""
 
-import json
 import math
 import warnings
 
@@ -162,8 +161,7 @@ def test_huge_and_tiny_values(compare):
     assert (row.max_difference, row.relative_rms) == (5e-324, 1.0)
     big = np.full(4, 1.7e308)
     (row,) = compare({"w": big}, {"w": -big}).tensors
-    assert (row.not_finite, row.max_difference, row.rms) == (4, 0, None)
-    assert json.dumps(row.relative_rms) == "0.0"
+    assert (row.not_finite, row.max_difference, row.rms, row.relative_rms) == (4, None, None, None)
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=20))
