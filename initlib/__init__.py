@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from initlib._diff import Difference, MetadataDifference, TensorDifference, diff
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
-    from initlib._plan import schema
+    from initlib._schemas import schema
     from initlib._verdicts import TensorVerdict
     from initlib._verify import Verified, verify
 
@@ -69,7 +69,7 @@ _HOME = {
     "generate": "_generate",
     "initializers": "",
     "random": "",
-    "schema": "_plan",
+    "schema": "_schemas",
     "verify": "_verify",
 }
 

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 
-from initlib import _custom, _manifest, initializers
+from initlib import _custom, initializers
 from initlib._digest import LEAF
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, did_you_mean
@@ -116,11 +116,6 @@ class Chunk:
 
     pieces: tuple[Piece, ...]
     nbytes: int
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of manifests, for editors to complete and check."""
-    return _manifest.schema(initializers.IDENTIFIERS)
 
 
 def make_plan(

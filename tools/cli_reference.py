@@ -18,13 +18,14 @@ prints one JSON object. Bars are drawn on a terminal only.
 | exit code | means |
 | --- | --- |
 | 0 | done |
+| 1 | the answer is no: `verify` and `diff` found a difference |
 | 2 | the request is wrong: a misspelt option, a mistake in the manifest, a file that exists |
-| 3 | it could not be done: no space, an unreadable file, no memory |
+| 3 | it could not be done: no space, a damaged or unreadable file, no memory |
 | 128 + n | it was stopped by signal n before it was done; nothing was changed |
 
 `make docs` writes this page from the commands' own `--help`.
 """
-COMMANDS = ("", "generate", "initializers", "schema")
+COMMANDS = ("", "generate", "describe", "verify", "diff", "initializers", "schema")
 
 
 def main() -> None:

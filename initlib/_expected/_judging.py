@@ -124,8 +124,8 @@ def _norm(norm: float, slack: float, summary: Summary) -> Judgement:
 
 def _not_finite(summary: Summary) -> list[str]:
     found = {"NaN": summary.nan, "infinite": summary.infinite}
-    counts = " and ".join(f"{count:,} {name}" for name, count in found.items() if count)
-    return [f"{counts} values"] if counts else []
+    counts = ", ".join(f"{count:,} {name}" for name, count in found.items() if count)
+    return [f"not finite: {counts}"] if counts else []
 
 
 def _outside(summary: Summary, low: float, high: float) -> list[str]:

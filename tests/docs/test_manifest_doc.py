@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from initlib import schema
 from initlib._dtypes import DTYPES
 from initlib._manifest import _expand, _expressions, _validate, _yaml, read
-from initlib._plan import schema
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")

@@ -134,7 +134,7 @@ def test_what_initializers_make_is_as_promised(initializer, dtype):
     [
         (lambda x: x * 1.05, "stddev"),
         (lambda x: x + 0.001, "mean"),
-        (lambda x: np.where(np.arange(x.size) == 7, np.nan, x), "1 NaN values"),
+        (lambda x: np.where(np.arange(x.size) == 7, np.nan, x), "not finite: 1 NaN"),
         (lambda x: np.where(np.arange(x.size) == 7, 3.0, x), "a value of 3 is"),
         (lambda x: np.sign(x) * np.abs(x).mean() * 1.2533, "not distributed as"),
     ],

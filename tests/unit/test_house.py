@@ -20,6 +20,7 @@ FLOORS = [
         *("_distance", "_pairs", "_provenance", "_verdicts", "_workers"),
     },
     {"_describe", "_diff", "_generate", "_output", "_verify", "_write"},
+    {"_schemas"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Rooms of one floor that may use another of it.

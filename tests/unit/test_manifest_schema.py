@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from initlib import schema
 from initlib._dtypes import DTYPES
 from initlib._errors import ManifestError
 from initlib._manifest import _yaml, read
-from initlib._plan import schema
 
 HERE = Path(__file__).parent
 SCHEMA = schema()
