@@ -224,6 +224,36 @@ def tensors(bench: Bench) -> list[Line]:
     return [_seconds(what, "initgen", found, target=target) for what, found in runs.items()]
 
 
+def describe(bench: Bench) -> list[Line]:
+    """Look at 1 GiB that is in memory: initgen and what people write today."""
+    mib = 128 if bench.quick else 1024
+    files = {}
+    for dtype, size in {"float32": 4, "bfloat16": 2, "float8_e4m3fn": 1, "float64": 8}.items():
+        source = bench.squares("normal(stddev=0.02)", mib // 16 // size, dtype=dtype)
+        files[dtype] = bench.folder / f"{dtype}.safetensors"
+        run(Command((*INITGEN, "generate", source, "--output", files[dtype])), bench.folder)
+    commands = {dtype: Command((*INITGEN, "describe", path)) for dtype, path in files.items()}
+    for by in ("NumPy", "torch"):
+        commands[by] = Command((PEERS / f"{by.lower()}_figures.py", files["float32"]))
+    in_turn(commands, 1, bench.folder)  # compiles, and brings libraries and files into memory
+    runs = in_turn(commands, 1 if bench.quick else 5, bench.folder)
+    ours = median(r.seconds for r in runs["float32"])
+    lines = []
+    for name, found in runs.items():
+        if name in files:
+            lines.append(_seconds(f"{mib} MiB, {name}", "initgen", found))
+        else:
+            gain = median(r.seconds for r in found) / ours
+            lines.append(_seconds(f"{mib} MiB, float32", name, found, gain, Target(">=", 1)))
+    command = [sys.executable, HERE / "describe.py", "3" if bench.quick else "9", *files.values()]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    for dtype, rates in zip(files, json.loads(done.stdout), strict=True):
+        target = Target(">=", 1.5) if dtype == "float32" else None
+        what = f"{mib} MiB, {dtype}, once loaded"
+        lines.append(Line(what, "initlib.describe", "GB/s", rates, target=target))
+    return lines
+
+
 def _seconds(
     what: str,
     by: str,
@@ -243,4 +273,5 @@ ROWS: Mapping[str, Any] = {
     "disk": disk,
     "memory": memory,
     "tensors": tensors,
+    "describe": describe,
 }
