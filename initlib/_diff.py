@@ -12,7 +12,7 @@ from typing import Literal
 
 from initlib._checkpoint import Checkpoint, Stored, open_checkpoint
 from initlib._compare import multi_index
-from initlib._description import Unread
+from initlib._description import SCHEMA_VERSION, Unread
 from initlib._distance import Distance
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, did_you_mean
@@ -95,6 +95,7 @@ class Difference:
         hint: what may explain why so much differs; None if nothing comes to mind.
         nbytes: bytes of values in A that were compared.
         seconds: how long it took.
+        schema_version: of these fields.
     """
 
     a: str
@@ -107,6 +108,7 @@ class Difference:
     hint: str | None
     nbytes: int
     seconds: float
+    schema_version: int = SCHEMA_VERSION
 
 
 def diff(

@@ -15,6 +15,7 @@ from typing import Any, Literal, TextIO
 from initlib import _manifest
 from initlib._cases import Case, against_manifest, against_provenance
 from initlib._compare import Comparer, Found, merged
+from initlib._description import SCHEMA_VERSION
 from initlib._make import Maker
 from initlib._plan import Chunk, make_chunks
 from initlib._verdicts import TensorVerdict, by_digest, by_values
@@ -44,6 +45,7 @@ class Verified:
         seconds: how long it took.
         tensors: one row each: first those that couldn't be compared, then the others in the order
             of the manifest or of the file.
+        schema_version: of these fields.
     """
 
     path: str
@@ -60,6 +62,7 @@ class Verified:
     nbytes: int
     seconds: float
     tensors: tuple[TensorVerdict, ...]
+    schema_version: int = SCHEMA_VERSION
 
 
 def verify(

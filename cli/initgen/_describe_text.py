@@ -141,8 +141,8 @@ def _facts(tensor: initlib.TensorDescription, layout: str) -> Iterator[tuple[str
         yield name, number(getattr(figures, name), 7)
     for name in ("zeros", "nan", "infinite"):
         count = getattr(figures, name)
-        share = f" ({count / tensor.parameters:.2%})" if count else ""
-        yield name, f"{count:,}{share}"
+        percent = f" ({count / tensor.parameters:.2%})" if count else ""
+        yield name, f"{count:,}{percent}"
     for share, value in zip(initlib.QUANTILES, tensor.quantiles or (), strict=False):
         yield f"{share * 100:g} % below", number(value, 5)
     if tensor.spectrum:
@@ -158,13 +158,13 @@ _COMPARED = ("", ">expected", ">measured", ">z")
 
 def _compared(tensor: initlib.TensorDescription) -> Iterator[tuple[str, ...]]:
     """Yield what an initializer promises beside what was measured."""
-    expected, figures, judgement = tensor.expected, tensor.statistics, tensor.judgement
-    z = judgement or initlib.Judgement("ok")
+    expected = tensor.expected or initlib.Expected("")
+    figures, z = tensor.statistics, tensor.judgement or initlib.Judgement("ok")
     for name, wanted, value, score in (
-        ("mean", expected and expected.mean, figures.mean, z.z_mean),
-        ("stddev", expected and expected.stddev, figures.stddev, z.z_stddev),
-        ("least", expected and expected.low, figures.min, None),
-        ("largest", expected and expected.high, figures.max, None),
+        ("mean", expected.mean, figures.mean, z.z_mean),
+        ("stddev", expected.stddev, figures.stddev, z.z_stddev),
+        ("least", expected.low, figures.min, None),
+        ("largest", expected.high, figures.max, None),
         ("shape", None, None, z.z_shape),
     ):
         yield name, number(wanted, 7), number(value, 7), "" if score is None else f"{score:+.2f}"

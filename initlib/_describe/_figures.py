@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from initlib._description import Group, Histogram, Statistics, TensorDescription
 from initlib._expected import Promise
-from initlib._moments import Moments, Summary
+from initlib._moments import Moments, Summary, parts
 
 # Parts of a histogram.
 BINS = 48
@@ -45,8 +43,8 @@ def histogram(summary: Summary, promise: Promise | None) -> Histogram | None:
         return None
     low, high = _range(summary)
     counts, below, above = summary.histogram(BINS, low, high)
-    edges = np.linspace(low, high, BINS + 1)
-    expected = promise.counts(edges, summary.finite) if promise else None
+    limits = parts(BINS, low, high)
+    expected = promise.counts(limits, summary.finite) if promise else None
     return Histogram(
         low=low,
         high=high,
@@ -74,9 +72,9 @@ def groups(rows: Sequence[tuple[TensorDescription, Moments]], depth: int) -> tup
     """Return a group for each beginning of names up to the `depth`-th dot or slash."""
     found: dict[str, list[tuple[TensorDescription, Moments]]] = {}
     for row in rows:
-        parts = re.split(r"([./])", row[0].name)
+        words = re.split(r"([./])", row[0].name)
         # A tensor above that depth is a group by itself.
-        found.setdefault("".join(parts[: 2 * depth - 1]), []).append(row)
+        found.setdefault("".join(words[: 2 * depth - 1]), []).append(row)
     return tuple(group(name, members) for name, members in found.items())
 
 
@@ -103,11 +101,11 @@ def is_off(tensor: TensorDescription) -> bool:
 
 def natural(name: str) -> list[Any]:
     """Return a key that sorts names as people do: h.2 before h.10."""
-    parts: list[Any] = re.split(r"(\d+)", name)
+    key: list[Any] = re.split(r"(\d+)", name)
     # Numbers of any length: the one with more digits is larger.
-    stripped = ((text, text.lstrip("0")) for text in parts[1::2])
-    parts[1::2] = [(len(number), number, text) for text, number in stripped]
-    return parts
+    stripped = ((text, text.lstrip("0")) for text in key[1::2])
+    key[1::2] = [(len(number), number, text) for text, number in stripped]
+    return key
 
 
 def _rounded(counts: Iterable[float]) -> tuple[float, ...]:

@@ -45,7 +45,7 @@ def spectrum(checkpoint: Checkpoint, stored: Stored, layout: str) -> Spectrum | 
     for block in _tall_blocks(checkpoint, stored, rows, columns):
         if not np.isfinite(block).all():
             return None
-        r = np.linalg.qr(np.concatenate([r, block]), mode="r")
+        r = np.asarray(np.linalg.qr(np.concatenate([r, block]), mode="r"))
     values = np.linalg.svd(r, compute_uv=False)
     error = max(rows, columns) * np.finfo(np.float64).eps * values[0]
     least = float(values[-1])

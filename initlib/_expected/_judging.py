@@ -92,6 +92,8 @@ class Judge:
             return []
         value = max(summary.min, summary.max, key=lambda end: abs(end - law.mean))
         distance = drawn.distance(value)
+        if distance == 0:
+            return []
         if -math.expm1(summary.finite * math.log1p(-_chance(distance))) >= self.level:
             return []
         return [f"a value of {value:.4g} is {distance:.1f} stddev from the mean"]

@@ -25,6 +25,8 @@ Array = npt.NDArray[np.float64]
 REACH = 10.0
 # A truncated normal is cut at so many stddev.
 CUT = 2.0
+# A shift of the mean by less than so many stddev is none.
+NOTHING = 1e-12
 # Up to so many values of a dtype are taken one by one.
 FEW = 1 << 17
 
@@ -110,7 +112,10 @@ def rounded(law: Normal | TruncatedNormal | Uniform, dtype: np.dtype[Any]) -> Ro
     if values is None:
         return own
     shares = np.diff(_cumulated(law, values), prepend=0.0)
-    mean = float(shares @ values)
+    distances = values - own.mean
+    shift = float(shares @ distances)
+    # Of values on both sides alike, what is left of the sum is an error of rounding.
+    mean = own.mean if abs(shift) < NOTHING * own.stddev else own.mean + shift
     distances = values - mean
     variance, fourth = (float(shares @ distances**power) for power in (2, 4))
     kurtosis = fourth / variance**2 if variance else 0.0

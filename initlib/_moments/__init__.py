@@ -4,8 +4,9 @@
 moments up to the fourth, extremes, quantiles and histograms. `Moments` of several tensors join.
 """
 
+from initlib._moments._cells import parts
 from initlib._moments._engine import Tally, center_of, prepare, summarize
 from initlib._moments._figures import Moments
 from initlib._moments._summary import Summary
 
-__all__ = ["Moments", "Summary", "Tally", "center_of", "prepare", "summarize"]
+__all__ = ["Moments", "Summary", "Tally", "center_of", "parts", "prepare", "summarize"]

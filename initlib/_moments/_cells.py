@@ -67,3 +67,10 @@ def united(cells: Cells, counts: npt.NDArray[np.int64]) -> tuple[Cells, npt.NDAr
     cells, counts = cells[order], counts[order]
     first = np.flatnonzero(np.diff(cells, prepend=-1))
     return cells[first], np.add.reduceat(counts, first) if cells.size else counts
+
+
+def parts(bins: int, low: float, high: float) -> Floats:
+    """Return the limits of `bins` parts of equal width, of any range that float64 has."""
+    share = np.arange(bins + 1) / bins
+    limits: Floats = low * (1 - share) + high * share
+    return limits

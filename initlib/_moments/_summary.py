@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from initlib._moments._cells import Cells, Floats, edges, narrow, points, united
+from initlib._moments._cells import Cells, Floats, edges, narrow, parts, points, united
 from initlib._moments._figures import Moments
 
 Counts = npt.NDArray[np.int64]
@@ -137,8 +137,7 @@ class Summary(Moments):
         if not low < high:
             raise ValueError(f"expected low < high, got {low} and {high}")
         lows, highs, counts = self.cells()
-        share = np.arange(bins + 1) / bins
-        limits = low * (1 - share) + high * share
+        limits = parts(bins, low, high)
         # Values at the upper end belong to the last part, so those below it end beyond.
         limits[-1] = np.nextafter(high, np.inf)
         below = self._below(limits, lows, highs, counts)

@@ -8,10 +8,11 @@ import pytest
 from scipy import stats
 
 from initlib import _expected, initializers
+from initlib._describe._figures import histogram
 from initlib._dtypes import DTYPES, FLOATS
 from initlib._expected import Judge, promise
 from initlib._expected._rounded import rounded
-from initlib._moments import Moments, Summary, summarize
+from initlib._moments import Moments, Summary, parts, summarize
 from initlib._stream import Normal, Stream, TruncatedNormal, Uniform
 from initlib.initializers import Target
 
@@ -208,3 +209,21 @@ def test_a_checkpoint_is_called_off_as_rarely_as_stated():
     for checkpoint in values.reshape(1000, tensors, count):
         alarms += any(judge(found, summarize(row)).verdict == "off" for row in checkpoint)
     assert alarms <= 1 + 4 * math.sqrt(1)
+
+
+def test_a_distribution_that_a_dtype_has_one_value_for():
+    made = initializers.RandomNormal(100.0, 0.001, seed=1)
+    values = made([64, 96], dtype="float8_e4m3fn").reshape(-1)
+    found = promise(made, target([64, 96], "float8_e4m3fn"))
+    assert Judge(1)(found, summarize(values)).problems == ()
+
+
+def test_values_on_the_edges_of_a_histogram_are_expected_where_they_are_counted():
+    made = initializers.RandomNormal(seed=1)
+    values = made([64, 96], dtype="float8_e4m3fn").reshape(-1)
+    found = histogram(summarize(values), promise(made, target([64, 96], "float8_e4m3fn")))
+    limits = parts(len(found.counts), found.low, found.high)
+    counts, _ = np.histogram(values.astype(np.float64), bins=limits)
+    np.testing.assert_array_equal(found.counts, counts)
+    errors = np.sqrt(np.asarray(found.expected) + 1)
+    assert (np.abs(np.asarray(found.counts) - found.expected) < 5 * errors).all()
