@@ -71,7 +71,7 @@ def describe(
     threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a page for the browser; an existing one goes."),
+        typer.Option(metavar="FILE", help="Write a page for the browser, FILE.html."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     csv: Annotated[
@@ -87,6 +87,9 @@ def describe(
     """
     if as_json and csv:
         raise initlib.RequestError("expected --json or --csv, received both")
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        # What is there is replaced: it should not be a checkpoint.
+        raise initlib.RequestError(f"{html}: expected a name that ends in .html")
     with progress_bar(shown=not quiet) as progress:
         found = initlib.describe(
             target,

@@ -99,6 +99,10 @@ def test_a_page(initgen, model, tmp_path):
     assert "initgen: no/page.html: No such file or directory" in run.stderr
     run = initgen("describe", "m.yaml", "--html", "page.html")
     assert run.returncode == 2
+    before = model.read_bytes()
+    run = initgen("describe", "m.safetensors", "--html", "m.safetensors")
+    assert run.stderr == "initgen: m.safetensors: expected a name that ends in .html\n"
+    assert (run.returncode, model.read_bytes()) == (2, before)
 
 
 def test_a_manifest(initgen, model):
