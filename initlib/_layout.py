@@ -46,7 +46,8 @@ def layout_of(
     Raises:
         StorageError: no file can be so, or one of the two can't be read or written.
     """
-    with tempfile.TemporaryDirectory(prefix="initgen-") as folder:
+    action = "lay it out again in a temporary folder"
+    with storage_errors(path, action), tempfile.TemporaryDirectory(prefix="initgen-") as folder:
         model = Path(folder) / "model"
         try:
             offsets = file_format.create(model, entries, metadata)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 
 import h5py
 import numpy as np
@@ -542,3 +543,9 @@ def test_nothing_to_compare(tmp_path):
     initlib.generate({"layers": []}, tmp_path / "m.safetensors")
     found = initlib.verify(tmp_path / "m.safetensors")
     assert (found.same, found.tensors, found.parameters) == (True, (), 0)
+
+
+def test_no_temporary_folder(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(initlib.StorageError, match="cannot lay it out again in a temporary folder"):
+        initlib.verify(made)
