@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from initlib import _manifest
 from initlib._checkpoint import Checkpoint, Stored, open_checkpoint
-from initlib._describe._figures import group, groups, histogram, statistics
+from initlib._describe._figures import Row, group, groups, histogram, statistics
 from initlib._describe._measure import Measurement
 from initlib._describe._outlines import fans, outline
 from initlib._describe._selection import Selection
@@ -105,9 +105,7 @@ class _Survey:
     def describe(self, threads: int, progress: Progress | None) -> Description:
         """Read the values and put together what is said of them."""
         checkpoint, selection = self.checkpoint, self.selection
-        tensors = selection.of(checkpoint)
-        summaries = Measurement(checkpoint, tensors).run(threads, progress)
-        rows = list(zip(self._rows(tensors, summaries), summaries, strict=True))
+        rows = list(self._rows(selection.of(checkpoint), threads, progress))
         rows.sort(key=lambda row: selection.key(row[0]))
         return Description(
             path=str(checkpoint.path),
@@ -137,13 +135,14 @@ class _Survey:
         return tuple(name for name in self.source.names if name not in found)
 
     def _rows(
-        self, tensors: Sequence[Stored], summaries: Sequence[Summary]
-    ) -> Iterator[TensorDescription]:
-        """Yield what there is to say of each tensor."""
+        self, tensors: Sequence[Stored], threads: int, progress: Progress | None
+    ) -> Iterator[Row]:
+        """Yield what there is to say of each tensor, and its moments."""
         promises = [self.source.promise(stored.entry) for stored in tensors]
         judge = Judge(sum(promise is not None for promise in promises))
-        for stored, summary, promise in zip(tensors, summaries, promises, strict=True):
-            yield self._tensor(stored, summary, promise, judge)
+        for index, summary in Measurement(self.checkpoint, tensors).run(threads, progress):
+            tensor = self._tensor(tensors[index], summary, promises[index], judge)
+            yield tensor, summary.moments
 
     def _tensor(
         self, stored: Stored, summary: Summary, promise: Promise | None, judge: Judge
@@ -152,6 +151,7 @@ class _Survey:
         detailed = self.selection.tensor is not None
         conflicts = tuple(self.source.conflicts(entry))
         judgement = judge(promise, summary) if promise else None
+        quantiles = summary.quantiles(QUANTILES)
         if conflicts:
             judgement = Judgement("off", problems=conflicts)
         return TensorDescription(
@@ -163,8 +163,8 @@ class _Survey:
             nbytes=entry.nbytes,
             file=self.checkpoint.names[stored.file],
             statistics=statistics(summary),
-            quantiles=summary.quantiles(QUANTILES),
-            histogram=histogram(summary, promise),
+            quantiles=quantiles,
+            histogram=histogram(summary, quantiles, promise),
             expected=promise.expected if promise else None,
             judgement=judgement,
             spectrum=spectrum(self.checkpoint, stored, layout) if detailed else None,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from initlib._description import Group, Histogram, Statistics, TensorDescription
 from initlib._expected import Promise
 from initlib._moments import Moments, Summary, parts
+
+Row = tuple[TensorDescription, Moments]
 
 # Parts of a histogram.
 BINS = 48
@@ -37,11 +42,19 @@ def statistics(moments: Moments) -> Statistics:
     )
 
 
-def histogram(summary: Summary, promise: Promise | None) -> Histogram | None:
-    """Return how a tensor's finite values are distributed; None if there are none."""
-    if not summary.finite:
+def histogram(
+    summary: Summary, quantiles: Sequence[float] | None, promise: Promise | None
+) -> Histogram | None:
+    """Return how a tensor's finite values are distributed; None if there are none.
+
+    Args:
+        summary: of the values.
+        quantiles: of which the first and the last leave 0.1 % out at each end.
+        promise: what is expected, if that is known.
+    """
+    if quantiles is None:
         return None
-    low, high = _range(summary)
+    low, high = _range(summary, quantiles)
     counts, below, above = summary.histogram(BINS, low, high)
     limits = parts(BINS, low, high)
     expected = promise.counts(limits, summary.finite) if promise else None
@@ -55,12 +68,12 @@ def histogram(summary: Summary, promise: Promise | None) -> Histogram | None:
     )
 
 
-def _range(summary: Summary) -> tuple[float, float]:
+def _range(summary: Summary, quantiles: Sequence[float]) -> tuple[float, float]:
     """Return the range of a histogram: of all values but those far out."""
     low, high = float(summary.min), float(summary.max)
-    ends = summary.quantiles((0.001, 0.999))
-    if ends is not None and ends[0] < ends[1]:
-        middle, reach = (ends[0] + ends[1]) / 2, REACH * (ends[1] - ends[0]) / 2
+    first, last = quantiles[0], quantiles[-1]
+    if first < last:
+        middle, reach = (first + last) / 2, REACH * (last - first) / 2
         low, high = max(low, middle - reach), min(high, middle + reach)
     if low < high and math.isfinite(high - low):
         return low, high
@@ -68,9 +81,9 @@ def _range(summary: Summary) -> tuple[float, float]:
     return low - room, low + room
 
 
-def groups(rows: Sequence[tuple[TensorDescription, Moments]], depth: int) -> tuple[Group, ...]:
+def groups(rows: Sequence[Row], depth: int) -> tuple[Group, ...]:
     """Return a group for each beginning of names up to the `depth`-th dot or slash."""
-    found: dict[str, list[tuple[TensorDescription, Moments]]] = {}
+    found: dict[str, list[Row]] = {}
     for row in rows:
         words = re.split(r"([./])", row[0].name)
         # A tensor above that depth is a group by itself.
@@ -78,7 +91,7 @@ def groups(rows: Sequence[tuple[TensorDescription, Moments]], depth: int) -> tup
     return tuple(group(name, members) for name, members in found.items())
 
 
-def group(name: str, rows: Sequence[tuple[TensorDescription, Moments]]) -> Group:
+def group(name: str, rows: Sequence[Row]) -> Group:
     """Return the figures of several tensors together."""
     moments = Moments()
     for _, figures in rows:
@@ -108,8 +121,8 @@ def natural(name: str) -> list[Any]:
     return key
 
 
-def _rounded(counts: Iterable[float]) -> tuple[float, ...]:
-    return tuple(round(float(count), DIGITS) for count in counts)
+def _rounded(counts: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(np.round(counts, DIGITS).tolist())
 
 
 def _number(x: float) -> float | None:

@@ -45,8 +45,10 @@ class Measurement:
     _tallies: dict[int, Tally] = field(default_factory=dict)
     _local: threading.local = field(default_factory=threading.local)
 
-    def run(self, threads: int, progress: Progress | None) -> list[Summary]:
-        """Return the summary of each tensor. The number of threads makes no difference in it.
+    def run(self, threads: int, progress: Progress | None) -> Iterator[tuple[int, Summary]]:
+        """Yield each tensor's index and summary, as they are done.
+
+        The number of threads makes no difference in what the summaries hold.
 
         Raises:
             StorageError: a file can't be read.
@@ -54,19 +56,16 @@ class Measurement:
         total = sum(stored.entry.nbytes for stored in self.tensors)
         left = [math.prod(stored.entry.shape) for stored in self.tensors]
         _moments.prepare(sum(left))
-        summaries: dict[int, Summary] = {}
         done = 0
         with pool(threads) as executor:
             for batch, _ in bounded(executor, self._add, self._batches(), QUEUED * threads):
                 for piece in batch:
                     left[piece.tensor] -= piece.count
                     if not left[piece.tensor]:
-                        tally = self._tallies.pop(piece.tensor)
-                        summaries[piece.tensor] = tally.summary()
+                        yield piece.tensor, self._tallies.pop(piece.tensor).summary()
                     done += piece.count * self.tensors[piece.tensor].entry.dtype.itemsize
                 if progress is not None:
                     progress(done, total)
-        return [summaries[index] for index in range(len(self.tensors))]
 
     def _batches(self) -> Iterator[list[Piece]]:
         """Yield what is read by one thread at a time: a part of a tensor, or several small ones."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 from initlib import initializers
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError
-from initlib._expected import Promise, promise
+from initlib._expected import Promise, call, promise
 from initlib._formats import Entry
 from initlib._plan import Plan
 from initlib._provenance import Record, read_record
@@ -95,7 +94,7 @@ class Provenances:
     layout: str | None = None
     made_by: str | None = None
     _records: dict[str, Record] = field(default_factory=dict)
-    _made: dict[str, Any] = field(default_factory=dict)
+    _made: dict[int, tuple[Any, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, metadata: Sequence[Mapping[str, str]]) -> Provenances:
@@ -130,9 +129,9 @@ class Provenances:
         try:
             if config.get("custom"):
                 return promise(None, target, str(config["class_name"]))
-            initializer = self._initializer(config)
+            initializer, label = self._initializer(config)
             initializers.check(initializer, target)
-            return promise(initializer, target)
+            return promise(initializer, target, label)
         except (RequestError, KeyError):
             return None
 
@@ -140,9 +139,10 @@ class Provenances:
         """Return nothing: `verify` compares a file with its provenance."""
         return []
 
-    def _initializer(self, config: dict[str, Any]) -> Any:
-        """Return the initializer of a config; tensors of the same one share it."""
-        key = json.dumps(config, sort_keys=True)
-        if key not in self._made:
-            self._made[key] = initializers.deserialize(config)
-        return self._made[key]
+    def _initializer(self, config: dict[str, Any]) -> tuple[Any, str]:
+        """Return the initializer of a config and how it is written; tensors of one share them."""
+        # A record's tensors share its configs, which live as long as it does.
+        if id(config) not in self._made:
+            initializer = initializers.deserialize(config)
+            self._made[id(config)] = initializer, call(initializer)
+        return self._made[id(config)]

@@ -162,7 +162,7 @@ def _z_shape(drawn: Rounded, summary: Summary) -> float | None:
 
     if summary.finite < ENOUGH:
         return None
-    lows, highs, counts = summary.cells()
+    lows, highs, counts = summary.cells
     n = summary.finite
     until = np.cumsum(counts) / n
     gaps = np.abs(until - drawn.until(highs)), np.abs(until - counts / n - drawn.below(lows))

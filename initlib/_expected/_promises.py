@@ -18,6 +18,7 @@ from initlib._stream import Normal, TruncatedNormal, Uniform
 from initlib.initializers import Constant, Identity, Ones, Orthogonal, Target, Zeros
 
 Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
 
 # The relative error of a matrix from LAPACK, generously.
 LAPACK = 1e-9
@@ -47,7 +48,7 @@ class Promise:
     norm: float | None = None
     slack: float = 0.0
 
-    def counts(self, edges: npt.NDArray[np.float64], size: int) -> tuple[float, ...] | None:
+    def counts(self, edges: Floats, size: int) -> Floats | None:
         """Return how many of `size` values are expected between each two edges, the last included.
 
         None if the values aren't draws.
@@ -56,7 +57,7 @@ class Promise:
             return None
         shares = self.drawn.below(edges)
         shares[-1] = self.drawn.until(edges[-1:])[0]
-        return tuple((size * np.diff(shares)).tolist())
+        return size * np.diff(shares)
 
 
 def promise(initializer: Any, target: Target, label: str | None = None) -> Promise:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from initlib._moments._figures import Moments
 Counts = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Summary(Moments):
     """Figures of some values of one tensor, which can be merged with those of others of it.
 
@@ -59,8 +60,13 @@ class Summary(Moments):
             apart = Moments(moments.nan + moments.infinite, moments.nan, moments.infinite)
             moments = Moments.of_counts(values, counts).join(apart)
             cells, counts = cells[order], counts[order]
-        figures = {field.name: getattr(moments, field.name) for field in fields(Moments)}
+        figures = _figures(moments)
         return cls(**figures, dtype=dtype, center=center, counted=cells, counts=counts)
+
+    @property
+    def moments(self) -> Moments:
+        """The moments alone, which take less memory."""
+        return Moments(**_figures(self))
 
     def merge(self, other: Summary) -> Summary:
         """Return the summary of the values of both.
@@ -81,12 +87,12 @@ class Summary(Moments):
             np.concatenate([self.counts, other.counts]),
         )
 
+    @cached_property
     def cells(self) -> tuple[Floats, Floats, Counts]:
-        """Return where the finite values are.
+        """Where the finite values are.
 
-        Returns:
-            Arrays of one length, ascending: the least and the largest value that each cell may
-            hold, and how many it does. Where they are equal all values of the cell are.
+        Arrays of one length, ascending: the least and the largest value that each cell may hold,
+        and how many it does. Where they are equal all values of the cell are.
         """
         lows, highs = edges(self.counted, self.dtype, self.center)
         ends = float(self.min), float(self.max)
@@ -106,7 +112,7 @@ class Summary(Moments):
         Returns:
             A value for each share; None if no value is finite.
         """
-        lows, highs, counts = self.cells()
+        lows, highs, counts = self.cells
         ends = np.cumsum(counts)
         if not ends.size:
             return None
@@ -136,7 +142,7 @@ class Summary(Moments):
         """
         if not low < high:
             raise ValueError(f"expected low < high, got {low} and {high}")
-        lows, highs, counts = self.cells()
+        lows, highs, counts = self.cells
         limits = parts(bins, low, high)
         # Values at the upper end belong to the last part, so those below it end beyond.
         limits[-1] = np.nextafter(high, np.inf)
@@ -157,3 +163,7 @@ class Summary(Moments):
             y = np.column_stack([ends - counts[wide], ends]).reshape(-1)
             found += np.interp(limits, x, y)
         return found
+
+
+def _figures(moments: Moments) -> dict[str, Any]:
+    return {field.name: getattr(moments, field.name) for field in fields(Moments)}

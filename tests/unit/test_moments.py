@@ -61,7 +61,7 @@ def test_no_values(dtype):
     assert (found.min, found.max, math.isnan(found.mean)) == (math.inf, -math.inf, True)
     assert [found.stddev, found.skewness, found.kurtosis, found.l2] == [None] * 4
     assert found.quantiles((0.5,)) is None
-    assert [len(part) for part in found.cells()] == [0, 0, 0]
+    assert [len(part) for part in found.cells] == [0, 0, 0]
     counts, below, above = found.histogram(3, 0.0, 1.0)
     assert (counts.tolist(), below, above) == ([0, 0, 0], 0, 0)
 
@@ -77,7 +77,7 @@ def test_what_is_not_finite_is_counted_apart(dtype, count):
     assert (found.min, found.max) == (finite.min(), finite.max())
     assert found.mean == pytest.approx(finite.mean(), abs=100 * EPS)
     assert found.stddev == pytest.approx(finite.std(), rel=100 * EPS)
-    assert found.cells()[2].sum() == count - 5
+    assert found.cells[2].sum() == count - 5
 
 
 @pytest.mark.usefixtures("by")
@@ -205,7 +205,7 @@ def test_quantiles_lie_in_the_cell_of_the_exact_one(mean):
 
 def test_cells_ascend_and_hold_their_values():
     values = np.concatenate([drawn("float32", 5000, 1e-3), [0, 0, 1e-40, -1e38]]).astype("f4")
-    lows, highs, counts = summarize(values).cells()
+    lows, highs, counts = summarize(values).cells
     assert (lows <= highs).all()
     assert (highs[:-1] <= lows[1:]).all()
     inside = np.searchsorted(np.sort(values), highs, "right")
