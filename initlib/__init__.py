@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
     from initlib._schemas import schema
-    from initlib._verdicts import TensorVerdict
-    from initlib._verify import Verified, verify
+    from initlib._verify import TensorVerdict, Verified, verify
 
 # Where each public name is defined; an empty module stands for a submodule of that name.
 _HOME = {
@@ -61,7 +60,7 @@ _HOME = {
     "TensorDescription": "_description",
     "TensorDifference": "_diff",
     "TensorInfo": "_generate",
-    "TensorVerdict": "_verdicts",
+    "TensorVerdict": "_verify",
     "Unread": "_description",
     "Verified": "_verify",
     "describe": "_describe",

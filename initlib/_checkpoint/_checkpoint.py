@@ -17,7 +17,7 @@ from initlib._checkpoint._find import Shards, check_shards, shards_of_folder, sh
 from initlib._checkpoint._recognise import open_source, recognise
 from initlib._description import Unread
 from initlib._errors import RequestError, StorageError
-from initlib._formats import FORMATS, Entry, Opened, Source, storage_errors
+from initlib._formats import FORMATS, Entry, Format, Opened, Source, storage_errors
 from initlib._garbage import no_collection
 
 
@@ -157,16 +157,19 @@ def _open_shard(file: Path, index: Path | None) -> Source:
         raise StorageError(text) from error
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the metadata of one file, safetensors or HDF5, without a look at its tensors.
+def read_metadata(path: str | os.PathLike[str]) -> tuple[Format, dict[str, str]] | None:
+    """Return a file's format and its metadata, without a look at its tensors.
+
+    Returns:
+        None for what isn't one safetensors or HDF5 file: a folder, an index, a Keras archive.
 
     Raises:
         RequestError: there is no such file.
-        StorageError: it can't be read, is damaged, or is neither.
+        StorageError: it can't be read, is damaged, or is no checkpoint.
     """
     path = Path(path)
+    if path.is_dir():
+        return None
     with open_source(path) as source:
-        kind = recognise(source)
-        if kind not in FORMATS:
-            raise StorageError(f"{path}: expected a safetensors or an HDF5 file")
-    return FORMATS[kind].read_metadata(path)
+        found = FORMATS.get(recognise(source))
+    return None if found is None else (found, found.read_metadata(path))

@@ -16,7 +16,6 @@ PAGES = {
     "docs/format.md": 'import initlib; initlib.generate({"layers": []}, "model.safetensors")',
     "docs/python.md": "",
     "docs/verify.md": "",
-    "docs/verify.md": "",
 }
 # A file that the text before a block names, the block's language, and what is in it.
 BLOCK = re.compile(

@@ -76,7 +76,7 @@ def test_our_own_files(tmp_path, file_format):
     assert checkpoint.names == ("what ever",)
     assert checkpoint.metadata == ({"k": "v"},)
     assert checkpoint.unread == ()
-    assert read_metadata(path) == {"k": "v"}
+    assert read_metadata(path)[1] == {"k": "v"}
     offsets = [tensor.offset for tensor in checkpoint.tensors]
     assert offsets == sorted(offsets)
     data = path.read_bytes()
@@ -359,12 +359,12 @@ def test_folders_that_are_no_checkpoint(tmp_path):
 
 def test_metadata_of_a_file_alone(tmp_path):
     shards(tmp_path)
-    assert read_metadata(tmp_path / "b-1.safetensors") == {"from": "b-1.safetensors"}
-    with pytest.raises(StorageError, match="expected a safetensors or an HDF5 file"):
-        read_metadata(tmp_path / "model.safetensors.index.json")
+    assert read_metadata(tmp_path / "b-1.safetensors")[1] == {"from": "b-1.safetensors"}
+    assert read_metadata(tmp_path / "model.safetensors.index.json") is None
+    assert read_metadata(tmp_path) is None
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file["w"] = 1
-    assert read_metadata(tmp_path / "m.h5") == {}
+    assert read_metadata(tmp_path / "m.h5")[1] == {}
     with h5py.File(tmp_path / "m.h5", "r+") as file:
         file["__metadata__"] = h5py.SoftLink("/w")
-    assert read_metadata(tmp_path / "m.h5") == {}
+    assert read_metadata(tmp_path / "m.h5")[1] == {}

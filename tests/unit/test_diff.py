@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import initlib
-from initlib import _pairs
-from initlib._distance import distance, merged, norm
+from initlib._diff import _pairs
+from initlib._diff._distance import distance, merged, norm
 from initlib._dtypes import DTYPES, is_float
 
 

@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from initlib import _manifest
-from initlib._checkpoint import Checkpoint, Stored, open_checkpoint
-from initlib._checkpoint._recognise import open_source, recognise
+from initlib._checkpoint import Checkpoint, Stored, open_checkpoint, read_metadata
 from initlib._compare import Array, Read
 from initlib._custom import source_sha256
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, StorageError
-from initlib._formats import FORMATS, Entry, Format, Source
-from initlib._layout import Layout, layout_of
+from initlib._formats import Entry, Source
 from initlib._manifest import Manifest
 from initlib._plan import Plan, TensorPlan, make_plan
 from initlib._provenance import Record, checksum, manifest_sha256, read_record, resolved
-from initlib._verdicts import TensorVerdict, made_otherwise, misshapen, missing, unexpected
+from initlib._verify._layout import Layout, layout_of
+from initlib._verify._verdicts import TensorVerdict, made_otherwise, misshapen, missing, unexpected
 from initlib._version import __version__
 
 
@@ -63,7 +62,10 @@ def against_provenance(
         RequestError: it has no provenance, or its code can't be run.
         StorageError: it can't be read, or its provenance is damaged.
     """
-    file_format, metadata = _read_metadata(path)
+    found = read_metadata(path)
+    if found is None:
+        raise _without_provenance(path)
+    file_format, metadata = found
     record = _record(path, metadata)
     plan = _recorded_plan(path, record)
     layout = layout_of(path, file_format, plan.entries, metadata)
@@ -102,17 +104,6 @@ def against_manifest(path: Path, manifest: Manifest, *, allow_code: bool) -> Ite
         metadata = {key: text for texts in checkpoint.metadata for key, text in texts.items()}
         record, notes = _trusted(metadata, plan)
         yield replace(_matched(plan, checkpoint, record), notes=notes)
-
-
-def _read_metadata(path: Path) -> tuple[Format, dict[str, str]]:
-    """Return a file's format and its metadata, without a look at anything else in it."""
-    if path.is_dir():
-        raise _without_provenance(path)
-    with open_source(path) as source:
-        kind = recognise(source)
-    if kind not in FORMATS:
-        raise _without_provenance(path)
-    return FORMATS[kind], FORMATS[kind].read_metadata(path)
 
 
 def _without_provenance(path: Path) -> RequestError:

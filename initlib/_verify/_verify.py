@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from initlib import _manifest
-from initlib._cases import Case, against_manifest, against_provenance
 from initlib._compare import Comparer, Found, merged
 from initlib._description import SCHEMA_VERSION
 from initlib._make import Maker
 from initlib._plan import Chunk, make_chunks
-from initlib._verdicts import TensorVerdict, by_digest, by_values
+from initlib._verify._cases import Case, against_manifest, against_provenance
+from initlib._verify._verdicts import TensorVerdict, by_digest, by_values
 from initlib._workers import MEMORY, QUEUED, Progress, bounded, buffer_bytes, pool, thread_count
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO

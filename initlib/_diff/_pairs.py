@@ -13,7 +13,7 @@ import numpy as np
 
 from initlib._checkpoint import Checkpoint, Stored
 from initlib._compare import Array, bits
-from initlib._distance import Distance, distance, merged, reference
+from initlib._diff._distance import Distance, distance, merged, reference
 from initlib._workers import QUEUED, Progress, bounded, pool
 
 # Elements that are read and compared at a time.

@@ -13,10 +13,10 @@ from typing import Literal
 from initlib._checkpoint import Checkpoint, Stored, open_checkpoint
 from initlib._compare import multi_index
 from initlib._description import SCHEMA_VERSION, Unread
-from initlib._distance import Distance
+from initlib._diff._distance import Distance
+from initlib._diff._pairs import Pairs
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, did_you_mean
-from initlib._pairs import Pairs
 from initlib._provenance import KEY
 from initlib._workers import Progress, thread_count
 
@@ -73,7 +73,13 @@ class TensorDifference:
 
 @dataclass(frozen=True, slots=True)
 class MetadataDifference:
-    """A text of the metadata that the checkpoints don't share; None where there is none."""
+    """A text of the metadata that the checkpoints don't share.
+
+    Attributes:
+        key: under which it stands.
+        a: the text in A, None if there is none.
+        b: the text in B, likewise.
+    """
 
     key: str
     a: str | None
