@@ -9,8 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 HERE = Path(__file__).parent
+
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,12 @@ def run(command: Command, folder: Path) -> Run:
     return Run(seconds, time.perf_counter() - begin, usage.ru_maxrss / 1024)
 
 
-def in_turn(commands: Mapping[str, Command], repeats: int, folder: Path) -> dict[str, list[Run]]:
+def in_turn(commands: Mapping[Key, Command], repeats: int, folder: Path) -> dict[Key, list[Run]]:
     """Run each command `repeats` times, in rounds that begin with another one each time.
 
     Whatever makes the machine slower for a while so meets all of them.
     """
-    runs: dict[str, list[Run]] = {name: [] for name in commands}
+    runs: dict[Key, list[Run]] = {name: [] for name in commands}
     names = list(commands)
     for i in range(repeats):
         for name in names[i % len(names) :] + names[: i % len(names)]:

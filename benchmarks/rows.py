@@ -254,6 +254,37 @@ def describe(bench: Bench) -> list[Line]:
     return lines
 
 
+def verify(bench: Bench) -> list[Line]:
+    """Make 1 GiB again and compare it, beside making it the first time."""
+    mib = 128 if bench.quick else 1024
+    commands = {}
+    for initializer, dtype in (
+        ("normal(stddev=0.02)", "float32"),
+        ("truncated_normal(stddev=0.02)", "float32"),
+        ("normal(stddev=0.02)", "bfloat16"),
+    ):
+        law = initializer.partition("(")[0]
+        count = mib // 64 * (2 if dtype == "bfloat16" else 1)
+        source = bench.squares(initializer, count, dtype=dtype)
+        file = bench.folder / f"{law}-{dtype}.safetensors"
+        run(Command((*INITGEN, "generate", source, "--output", file)), bench.folder)
+        what = f"{mib} MiB, {law}, {dtype}"
+        out = bench.folder / "out.safetensors"
+        again = Command((*INITGEN, "generate", source, "--output", out), out)
+        commands[what, "initgen generate"] = again
+        commands[what, "initgen verify"] = Command((*INITGEN, "verify", file))
+        commands[what, "initgen verify --quick"] = Command((*INITGEN, "verify", file, "--quick"))
+    in_turn(commands, 1, bench.folder)
+    runs = in_turn(commands, 1 if bench.quick else 5, bench.folder)
+    lines = []
+    for (what, by), found in runs.items():
+        made = median(r.seconds for r in runs[what, "initgen generate"])
+        gain = made / median(r.seconds for r in found)
+        target = Target(">=", 0.8) if by == "initgen verify" else None
+        lines.append(_seconds(what, by, found, None if by.endswith("generate") else gain, target))
+    return lines
+
+
 def _seconds(
     what: str,
     by: str,
@@ -274,4 +305,5 @@ ROWS: Mapping[str, Any] = {
     "memory": memory,
     "tensors": tensors,
     "describe": describe,
+    "verify": verify,
 }
