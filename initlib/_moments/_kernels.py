@@ -10,30 +10,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import float64, int64, njit, uint32, uint64
+from numba import float64, int64, uint32, uint64
 
 from initlib._moments import _formulas
 from initlib._moments._cells import HALF, LEAST, MANTISSA
 from initlib._moments._formulas import NONE
 from initlib._moments._reference import BLOCK, LANES
-from initlib._stream._building import bits_of, inline
+from initlib._stream._building import bits_of, inline, kernel, run_kernel
 
-_fresh = njit(nogil=True, error_model="numpy")
 _combined = inline(_formulas.combined)
 _corrected = inline(_formulas.corrected)
 
 SHIFT = 52 - MANTISSA
 LINE = 64  # bytes
 LOWEST = (1023 + LEAST) << MANTISSA
-
-
-def _kernel(function):
-    """Compile a kernel when it is first called, and keep it on disk if there is a place for it."""
-    try:
-        return njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError:
-        # Neither the installation's folder nor the user's own can be written.
-        return _fresh(function)
 
 
 @inline
@@ -136,7 +126,7 @@ def _count(block, count, center, cells, table):
         table[cells[i]] += uint32(1)
 
 
-@_kernel
+@kernel
 def count_values(values, center, table):
     block, cells = _room(BLOCK), _room(BLOCK // 2).view(np.uint32)
     s1, s2, s3, s4 = _room(LANES), _room(LANES), _room(LANES), _room(LANES)
@@ -162,20 +152,15 @@ def count_values(values, center, table):
     return nan, infinite, zeros, low + 0.0, high + 0.0, powers
 
 
-@_kernel
+@kernel
 def count_patterns(patterns, table):
     for i in range(patterns.shape[0]):
         table[patterns[i]] += uint32(1)
 
 
 def call(name, *arguments):
-    """Call a kernel, or compile it again if what was kept on disk is damaged."""
-    try:
-        return KERNELS[name](*arguments)
-    except Exception:
-        # Kernels raise nothing, and this is before their first step: arguments are as they were.
-        KERNELS[name] = _fresh(KERNELS[name].py_func)
-        return KERNELS[name](*arguments)
+    """Call a kernel by its name."""
+    return run_kernel(KERNELS, name, *arguments)
 
 
 KERNELS = {"count_values": count_values, "count_patterns": count_patterns}

@@ -9,6 +9,26 @@ from numba.extending import intrinsic, overload
 
 # Division by zero can't occur; Numba's check for it would keep the loops from being vectorised.
 inline = njit(inline="always", error_model="numpy")
+_fresh = njit(nogil=True, error_model="numpy")
+
+
+def kernel(function):
+    """Compile a kernel when it is first called, and keep it on disk if there is a place for it."""
+    try:
+        return njit(nogil=True, cache=True, error_model="numpy")(function)
+    except RuntimeError:
+        # Neither the installation's folder nor the user's own can be written.
+        return _fresh(function)
+
+
+def run_kernel(kernels, name, *arguments):
+    """Call one of the kernels, or compile it again if what was kept on disk is damaged."""
+    try:
+        return kernels[name](*arguments)
+    except Exception:
+        # Kernels raise nothing, and this is before their first step: arguments are as they were.
+        kernels[name] = _fresh(kernels[name].py_func)
+        return kernels[name](*arguments)
 
 
 @intrinsic

@@ -12,9 +12,18 @@ float64.
 from __future__ import annotations
 
 import numpy as np
-from numba import float32, float64, int32, int64, njit, uint32, uint64
+from numba import float32, float64, int32, int64, uint32, uint64
 
-from initlib._stream._building import STORED, bits_of, float_of, horner, inline, store
+from initlib._stream._building import (
+    STORED,
+    bits_of,
+    float_of,
+    horner,
+    inline,
+    kernel,
+    run_kernel,
+    store,
+)
 from initlib._stream._coefficients import (
     COS_32,
     COS_64,
@@ -35,17 +44,6 @@ from initlib._stream._philox import MULTIPLIERS, ROUNDS, WEYL
 
 M0, M1 = MULTIPLIERS
 W0, W1 = WEYL
-
-_fresh = njit(nogil=True, error_model="numpy")
-
-
-def _kernel(function):
-    """Compile a kernel when it is first called, and keep it on disk if there is a place for it."""
-    try:
-        return njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError:
-        # Neither the installation's folder nor the user's own can be written.
-        return _fresh(function)
 
 
 @inline
@@ -146,7 +144,7 @@ def _clamp(x, low, high):
     return x if x < high else high
 
 
-@_kernel
+@kernel
 def normal32(out, first, c2, c3, k0, k1, mean, stddev):
     for i in range(out.shape[0] // 4):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
@@ -159,7 +157,7 @@ def normal32(out, first, c2, c3, k0, k1, mean, stddev):
         store(out, 4 * i + 3, (q * d) * stddev + mean)
 
 
-@_kernel
+@kernel
 def truncated32(out, first, c2, c3, k0, k1, mean, stddev, low, high):
     for i in range(out.shape[0] // 4):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
@@ -170,7 +168,7 @@ def truncated32(out, first, c2, c3, k0, k1, mean, stddev, low, high):
         store(out, 4 * i + 3, _clamp(_truncated32(w3) * stddev + mean, low, high))
 
 
-@_kernel
+@kernel
 def uniform32(out, first, c2, c3, k0, k1, base, origin, step, low, high):
     for i in range(out.shape[0] // 4):
         w = _philox(first + uint64(i), c2, c3, k0, k1)
@@ -250,7 +248,7 @@ def _truncated64(draw):
     return -z if negative else z
 
 
-@_kernel
+@kernel
 def normal64(out, first, c2, c3, k0, k1, mean, stddev):
     for i in range(out.shape[0] // 2):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
@@ -260,7 +258,7 @@ def normal64(out, first, c2, c3, k0, k1, mean, stddev):
         out[2 * i + 1] = (r * b) * stddev + mean
 
 
-@_kernel
+@kernel
 def truncated64(out, first, c2, c3, k0, k1, mean, stddev, low, high):
     for i in range(out.shape[0] // 2):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
@@ -269,7 +267,7 @@ def truncated64(out, first, c2, c3, k0, k1, mean, stddev, low, high):
         out[2 * i + 1] = _clamp(b * stddev + mean, low, high)
 
 
-@_kernel
+@kernel
 def uniform64(out, first, c2, c3, k0, k1, base, origin, step, low, high):
     for i in range(out.shape[0] // 2):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
@@ -293,12 +291,7 @@ def fill(transform, dtype, out, block, key, high, parameters):
     name = transform, dtype == "float64"
     counter = (np.uint64(block), np.uint32(high[0]), np.uint32(high[1]))
     arguments = (*counter, np.uint32(key[0]), np.uint32(key[1]), *parameters)
-    try:
-        KERNELS[name](out.view(STORED[dtype]), *arguments)
-    except Exception:
-        # Kernels raise nothing: what was kept on disk is damaged, or could not be put there.
-        KERNELS[name] = _fresh(KERNELS[name].py_func)
-        KERNELS[name](out.view(STORED[dtype]), *arguments)
+    run_kernel(KERNELS, name, out.view(STORED[dtype]), *arguments)
 
 
 KERNELS = {

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initlib._dtypes import FLOATS
-from initlib._stream import Normal, Stream, TruncatedNormal, Uniform, _engine, _kernels
+from initlib._stream import Normal, Stream, TruncatedNormal, Uniform, _building, _engine, _kernels
 
 PARAMETERS = st.floats(-100, 100), st.floats(0, 30)
 DISTRIBUTIONS = {
@@ -58,8 +58,8 @@ def test_kernels_do_without_a_place_on_disk(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return numba.njit(**options)
 
-    monkeypatch.setattr(_kernels, "njit", njit)
-    assert _kernels._kernel(lambda x: x + 1)(1) == 2
+    monkeypatch.setattr(_building, "njit", njit)
+    assert _building.kernel(lambda x: x + 1)(1) == 2
 
 
 @settings(max_examples=200)

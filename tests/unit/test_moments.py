@@ -6,7 +6,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import ml_dtypes
-import numba
 import numpy as np
 import pytest
 import scipy.stats
@@ -357,13 +356,3 @@ def test_a_damaged_kernel_cache(monkeypatch):
     monkeypatch.setitem(_kernels.KERNELS, "count_patterns", Damaged())
     monkeypatch.setattr(_engine, "_kernels", _kernels)
     assert summarize(np.ones(10, np.int8)).mean == 1
-
-
-def test_kernels_do_without_a_place_on_disk(monkeypatch):
-    def njit(*, cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return numba.njit(**options)
-
-    monkeypatch.setattr(_kernels, "njit", njit)
-    assert _kernels._kernel(lambda x: x + 1)(1) == 2
