@@ -18,8 +18,9 @@ from initlib._workers import QUEUED, Progress, bounded, pool
 BUFFER = 1 << 20
 # Tensors that wait to be read together, at most.
 BATCH = 256
-# From so many of its first values a tensor's center is taken.
-FIRST = 4096
+# A tensor's center is taken from so many of its values, in so many places: it may begin with others
+# than it mostly has.
+SAMPLE, PLACES = 4096, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,17 @@ class Measurement:
             yield batch
 
     def _tally(self, stored: Stored) -> Tally:
-        """Return a new tally, whose center is that of the tensor's first values."""
-        dtype = stored.entry.dtype
+        """Return a new tally, whose center is that of a sample of the tensor."""
+        dtype, size = stored.entry.dtype, math.prod(stored.entry.shape)
         if dtype.itemsize <= 2:
             # Their values are counted one by one, whatever the center is.
             return Tally(dtype)
-        first = np.empty(min(FIRST, math.prod(stored.entry.shape)), dtype)
-        self.checkpoint.read_into(stored, 0, first)
-        return Tally(dtype, _moments.center_of(first))
+        sample = np.empty(min(SAMPLE, size), dtype)
+        # A small tensor is the sample.
+        parts = np.split(sample, PLACES) if size > SAMPLE else [sample]
+        for place, part in enumerate(parts):
+            self.checkpoint.read_into(stored, place * size // PLACES, part)
+        return Tally(dtype, _moments.center_of(sample))
 
     def _add(self, batch: Sequence[Piece]) -> None:
         """Read and count pieces one after the other."""

@@ -35,7 +35,7 @@ FALSE_ALARMS = 1e-3
 # Tests of one tensor.
 TESTS = 4
 # Of fewer values the spread and the shape are not judged: the approximations need so many.
-ENOUGH = 30
+ENOUGH = 100
 # A distribution of more kurtosis than this has rare values far out (a narrow one between two values
 # of its dtype): its sums need so many times more draws.
 HEAVY = 5.0

@@ -185,6 +185,16 @@ def test_threads_and_pieces_make_no_difference(tmp_path, threads):
     assert all(tensor.judgement.verdict == "ok" for tensor in first.tensors)
 
 
+def test_a_tensor_that_begins_otherwise_has_fine_quantiles(tmp_path):
+    values = 1e8 + np.random.default_rng(0).normal(size=50_000) * 1e-3
+    values[:5000] = 0
+    save_file({"w": values}, tmp_path / "a.safetensors")
+    (tensor,) = initlib.describe(tmp_path / "a.safetensors").tensors
+    exact = np.quantile(values, initlib.QUANTILES, method="inverted_cdf")
+    np.testing.assert_allclose(tensor.quantiles[3:], exact[3:], atol=1e-4, rtol=0)
+    assert tensor.statistics.stddev == pytest.approx(values.std(), rel=1e-9)
+
+
 def test_formats_say_the_same(model, tmp_path):
     initlib.generate({"seed": 3, "layers": LAYERS}, tmp_path / "model.h5")
     one, other = initlib.describe(model), initlib.describe(tmp_path / "model.h5")
