@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import secrets
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -130,8 +131,14 @@ def _write_page(found: initlib.Description | initlib.Outline, path: Path) -> Non
     from initgen._html import render
 
     page = render(found)
+    # What is there stays until the page is whole; and a link is replaced, not what it leads to.
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        path.write_text(page, encoding="utf-8")
+        try:
+            new.write_text(page, encoding="utf-8")
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
     except OSError as error:
         raise initlib.StorageError(f"{path}: {error.strerror}") from error
 

@@ -103,6 +103,10 @@ def test_a_page(initgen, model, tmp_path):
     run = initgen("describe", "m.safetensors", "--html", "m.safetensors")
     assert run.stderr == "initgen: m.safetensors: expected a name that ends in .html\n"
     assert (run.returncode, model.read_bytes()) == (2, before)
+    (tmp_path / "link.html").symlink_to(model)
+    assert initgen("describe", "m.safetensors", "--html", "link.html", "-q").returncode == 0
+    assert (model.read_bytes(), (tmp_path / "link.html").is_symlink()) == (before, False)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_manifest(initgen, model):
