@@ -57,7 +57,7 @@ def run(command: Command, folder: Path) -> Run:
     """
     os.sync()
     with_cache = {
-        "NUMBA_CACHE_DIR": str(folder / f"kernels-{time.time_ns() if command.cold else 0}")
+        "INITGEN_CACHE_DIR": str(folder / f"kernels-{time.time_ns() if command.cold else 0}")
     }
     env = {**os.environ, **with_cache, **(command.env or {})}
     # As after an installation, modules are compiled to bytecode once.

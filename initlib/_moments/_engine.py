@@ -1,16 +1,12 @@
-"""Where values are summarised: by the NumPy reference or by the kernels, which nobody can tell.
-
-Numba takes half a second to import and some seconds to compile a kernel that isn't in its cache. So
-kernels are used from the first job on that is large enough to be worth it.
-"""
+"""Where values are summarised: by the NumPy reference or by the kernels, which nobody can tell."""
 
 from __future__ import annotations
 
-import importlib
-import os
+import mmap
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,29 +15,53 @@ import numpy.typing as npt
 from initlib._moments import _reference
 from initlib._moments._cells import CELLS, Cells, narrow
 from initlib._moments._figures import Moments
+from initlib._moments._formulas import Powers
 from initlib._moments._summary import Counts, Summary
+from initlib._native import Function, Kernel, Loader
 
-# Below so many values the reference is done before Numba is imported.
-WORTH_COMPILING = 1 << 25
+# Below so many values the reference is done before a kernel is loaded, or compiled.
+_kernels = Loader(loading=1 << 22, compiling=1 << 25)
 # The reference counts so few values apart, which takes less time than going over a whole table.
 FEW = 1 << 13
 # A table's counts have 32 bits.
 FULL = (1 << 32) - 1
 
-_kernels: ModuleType | None = None
 # Tables of zeros that were used before. They stay: new memory costs more than clearing them.
 _tables: list[npt.NDArray[np.uint32]] = []
+# Each thread's room for kernels to work in.
+_rooms = threading.local()
 
 
 def prepare(values: int) -> None:
-    """Load the kernels if a job of so many values is worth it; they then serve every later call.
+    """Say how many values will be summarised: from enough on, kernels serve all of them."""
+    _kernels.prepare(values)
 
-    Where Numba is told not to compile, the reference serves.
-    """
-    global _kernels
-    disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
-    if _kernels is None and values >= WORTH_COMPILING and not disabled:
-        _kernels = importlib.import_module("initlib._moments._kernels")
+
+@cache
+def kernel(dtype: np.dtype[Any]) -> Kernel:
+    """Return the kernel that counts values of a dtype, or those of so many bits by pattern."""
+    module = "initlib._moments._kernels"
+    if narrow(dtype):
+        return Kernel(module, "count_patterns", (f"uint{8 * dtype.itemsize}*", "int64", "uint32*"))
+    outputs = ("uint32*", "float64*", "uint32*", "float64*")
+    return Kernel(module, "count_values", (f"{dtype.name}*", "int64", "float64", *outputs))
+
+
+def _count_values(
+    function: Function, values: npt.NDArray[Any], center: float, table: npt.NDArray[np.uint32]
+) -> _reference.Figures:
+    """Do what the reference's `count_values` does by the kernel."""
+    if not hasattr(_rooms, "floats"):
+        # What starts with a page starts with a cache line.
+        _rooms.floats = np.frombuffer(mmap.mmap(-1, 8 * _reference.ROOM))
+        _rooms.cells = np.frombuffer(mmap.mmap(-1, 4 * _reference.BLOCK), np.uint32)
+    figures = np.empty(_reference.FIGURES)
+    outputs = (table, _rooms.floats, _rooms.cells, figures)
+    addresses = (output.ctypes.data for output in outputs)
+    function(values.ctypes.data, values.size, center, *addresses)
+    nan, infinite, zeros, low, high, *rest = figures.tolist()
+    powers: Powers = (*rest,)  # type: ignore[assignment]
+    return int(nan), int(infinite), int(zeros), low, high, powers
 
 
 def center_of(values: npt.NDArray[Any]) -> float:
@@ -101,28 +121,31 @@ class Tally:
         """
         if narrow(self.dtype):
             self._add_patterns(values.view(f"u{self.dtype.itemsize}"))
-        elif _kernels is None and values.size < FEW:
+            return
+        function = _kernels.get(kernel(self.dtype))
+        if function is None and values.size < FEW:
             figures, cells = _reference.measure(values, self.center)
             self._moments[index] = self._as_moments(values, figures)
             self._counted.append(np.unique(cells, return_counts=True))
         else:
             with self._table(values.size) as table:
-                if _kernels is None:
+                if function is None:
                     figures = _reference.count_values(values, self.center, table)
                 else:
-                    figures = _kernels.call("count_values", values, self.center, table)
+                    figures = _count_values(function, values, self.center, table)
             self._moments[index] = self._as_moments(values, figures)
 
     def _add_patterns(self, patterns: npt.NDArray[Any]) -> None:
-        if _kernels is None and patterns.size < FEW:
+        function = _kernels.get(kernel(self.dtype))
+        if function is None and patterns.size < FEW:
             cells, counts = np.unique(patterns, return_counts=True)
             self._counted.append((cells.astype(np.int32), counts))
             return
         with self._table(patterns.size) as table:
-            if _kernels is None:
+            if function is None:
                 _reference.count_patterns(patterns, table[: self._cells])
             else:
-                _kernels.call("count_patterns", patterns, table)
+                function(patterns.ctypes.data, patterns.size, table.ctypes.data)
 
     def _as_moments(self, values: npt.NDArray[Any], figures: _reference.Figures) -> Moments:
         nan, infinite, zeros, low, high, powers = figures

@@ -13,25 +13,16 @@ import numpy as np
 from numba import float64, int64, uint32, uint64
 
 from initlib._moments import _formulas
-from initlib._moments._cells import HALF, LEAST, MANTISSA
+from initlib._moments._cells import CELLS, HALF, LEAST, MANTISSA
 from initlib._moments._formulas import NONE
 from initlib._moments._reference import BLOCK, LANES
-from initlib._stream._building import bits_of, inline, kernel, run_kernel
+from initlib._native._building import array_at, bits_of, inline
 
 _combined = inline(_formulas.combined)
 _corrected = inline(_formulas.corrected)
 
 SHIFT = 52 - MANTISSA
-LINE = 64  # bytes
 LOWEST = (1023 + LEAST) << MANTISSA
-
-
-@inline
-def _room(count):
-    """Return room for floats that starts with a cache line: vectors across two take longer."""
-    room = np.empty(count + LINE // 8)
-    skip = -int64(room.ctypes.data) % LINE // 8
-    return room[skip : skip + count]
 
 
 @inline
@@ -126,14 +117,20 @@ def _count(block, count, center, cells, table):
         table[cells[i]] += uint32(1)
 
 
-@kernel
-def count_values(values, center, table):
-    block, cells = _room(BLOCK), _room(BLOCK // 2).view(np.uint32)
-    s1, s2, s3, s4 = _room(LANES), _room(LANES), _room(LANES), _room(LANES)
+def count_values(address, size, center, table_address, room, cells_address, figures_address):
+    """Add values to a table of CELLS, and write their figures: three counts, extremes, powers.
+
+    It works in a room of ROOM floats, and on as many cells as a block has values. Both start with a
+    cache line, for vectors across two take longer.
+    """
+    table, cells = array_at(table_address, 0, CELLS), array_at(cells_address, 0, BLOCK)
+    block = array_at(room, 0, BLOCK)
+    s1, s2 = array_at(room, BLOCK, LANES), array_at(room, BLOCK + LANES, LANES)
+    s3, s4 = array_at(room, BLOCK + 2 * LANES, LANES), array_at(room, BLOCK + 3 * LANES, LANES)
     nan = infinite = zeros = 0
     low, high, powers = np.inf, -np.inf, NONE
-    for start in range(0, values.shape[0], BLOCK):
-        count = _load(values[start : start + BLOCK], block)
+    for start in range(0, size, BLOCK):
+        count = _load(array_at(address, start, min(BLOCK, size - start)), block)
         total = _survey(block, s1, s2, s3)
         if not math.isfinite(total):
             count, nans, infinities = _keep_finite(block, count)
@@ -148,19 +145,16 @@ def count_values(values, center, table):
         _count(block, count, center, cells, table)
         guess = block[0] + total / float64(count)
         powers = _combined(powers, _powers(block, count, guess, s1, s2, s3, s4))
+    figures = array_at(figures_address, 0, 5 + len(NONE))
+    figures[0], figures[1], figures[2] = float64(nan), float64(infinite), float64(zeros)
     # Adding 0 takes the sign from -0.
-    return nan, infinite, zeros, low + 0.0, high + 0.0, powers
+    figures[3], figures[4] = low + 0.0, high + 0.0
+    for i, power in enumerate(powers):
+        figures[5 + i] = power
 
 
-@kernel
-def count_patterns(patterns, table):
-    for i in range(patterns.shape[0]):
+def count_patterns(address, size, table_address):
+    """Add bit patterns of one or two bytes to a table that has a place for each."""
+    patterns, table = array_at(address, 0, size), array_at(table_address, 0, CELLS)
+    for i in range(size):
         table[patterns[i]] += uint32(1)
-
-
-def call(name, *arguments):
-    """Call a kernel by its name."""
-    return run_kernel(KERNELS, name, *arguments)
-
-
-KERNELS = {"count_values": count_values, "count_patterns": count_patterns}

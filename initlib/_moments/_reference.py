@@ -24,6 +24,10 @@ TOGETHER = 32
 # Counts of NaN, of infinities and of zeros; least and largest finite value; powers.
 Figures = tuple[int, int, int, float, float, Powers]
 
+# What a kernel needs: floats to write them to, and to work in.
+FIGURES = 5 + len(NONE)
+ROOM = BLOCK + 4 * LANES
+
 
 def count_patterns(patterns: npt.NDArray[Any], table: npt.NDArray[np.uint32]) -> None:
     """Count bit patterns of one or two bytes."""

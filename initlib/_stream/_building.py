@@ -1,57 +1,11 @@
-"""What the kernels are built of: bit patterns, polynomials, and rounding to the stored dtype."""
+"""What the kernels are built of: polynomials, and rounding to the stored dtype."""
 
 from __future__ import annotations
 
-import numpy as np
-from llvmlite import ir
-from numba import njit, types, uint8, uint16, uint32
+from numba import types, uint8, uint16, uint32
 from numba.extending import intrinsic, overload
 
-# Division by zero can't occur; Numba's check for it would keep the loops from being vectorised.
-inline = njit(inline="always", error_model="numpy")
-_fresh = njit(nogil=True, error_model="numpy")
-
-
-def kernel(function):
-    """Compile a kernel when it is first called, and keep it on disk if there is a place for it."""
-    try:
-        return njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError:
-        # Neither the installation's folder nor the user's own can be written.
-        return _fresh(function)
-
-
-def run_kernel(kernels, name, *arguments):
-    """Call one of the kernels, or compile it again if what was kept on disk is damaged."""
-    try:
-        return kernels[name](*arguments)
-    except Exception:
-        # Kernels raise nothing, and this is before their first step: arguments are as they were.
-        kernels[name] = _fresh(kernels[name].py_func)
-        return kernels[name](*arguments)
-
-
-@intrinsic
-def bits_of(typing_context, value):
-    """Return the bit pattern of a float as an unsigned integer of its width."""
-    width = value.bitwidth
-    integer = types.Integer.from_bitwidth(width, signed=False)
-
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.IntType(width))
-
-    return integer(value), codegen
-
-
-@intrinsic
-def float_of(typing_context, bits):
-    """Return the float that has a bit pattern: the reverse of `bits_of`."""
-    value = {32: types.float32, 64: types.float64}[bits.bitwidth]
-
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], context.get_value_type(value))
-
-    return value(bits), codegen
+from initlib._native._building import bits_of, float_of, inline
 
 
 @intrinsic
@@ -69,16 +23,8 @@ def horner(typing_context, x, coefficients):
 
 
 # -- rounding to the stored dtype ------------------------------------------------------------------
-# Numba has no bfloat16 or float8, so `out` comes as integers whose type names the dtype (STORED).
-
-STORED = {
-    "float64": np.float64,
-    "float32": np.float32,
-    "bfloat16": np.uint16,
-    "float16": np.int16,
-    "float8_e4m3fn": np.uint8,
-    "float8_e5m2": np.int8,
-}
+# Numba has no bfloat16 or float8, so `out` comes as integers whose type names the dtype: see STORED
+# in _engine.py.
 
 
 def store(out, i, x):

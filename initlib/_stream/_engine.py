@@ -1,41 +1,57 @@
 """Where values are made: by the NumPy reference or by the compiled kernels, which nobody can tell.
 
-Numba takes half a second to import and about a second to compile a kernel that isn't in its cache,
-time in which the reference makes some ten million values. So kernels are used from the first job
-on that is large enough to be worth it.
+The reference makes some thirty million values a second. Kernels make a thousand million, once they
+are there.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-from types import ModuleType
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from initlib._dtypes import dtype_name
+from initlib._native import Kernel, Loader
 from initlib._stream import _reference
 from initlib._stream._streams import Stream
 
-# Below so many values the reference is done before Numba is imported.
-WORTH_COMPILING = 1 << 23
+# Below so many values the reference is done before a kernel is loaded, or compiled.
+_kernels = Loader(loading=1 << 20, compiling=1 << 23)
 # The reference works in pieces of so many values, which bounds its temporary arrays to a few MiB.
 PIECE = 1 << 16
 
-_kernels: ModuleType | None = None
+# What kernels take a dtype for. Numba has no bfloat16 or float8, and only the type of an integer
+# tells a kernel which of them it stands for.
+STORED = {
+    "float64": "float64",
+    "float32": "float32",
+    "bfloat16": "uint16",
+    "float16": "int16",
+    "float8_e4m3fn": "uint8",
+    "float8_e5m2": "int8",
+}
 
 
 def prepare(values: int) -> None:
-    """Load the kernels if a job of so many values is worth it; they then serve every later call.
+    """Say how many values will be asked for: of enough, all of them come from kernels."""
+    _kernels.prepare(values)
 
-    Where Numba is told not to compile, the reference serves.
-    """
-    global _kernels
-    disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
-    if _kernels is None and values >= WORTH_COMPILING and not disabled:
-        _kernels = importlib.import_module("initlib._stream._kernels")
+
+@cache
+def kernel(transform: str, dtype: str) -> Kernel:
+    """Return the kernel of a transform for a dtype."""
+    width = 64 if dtype == "float64" else 32
+    real, integer = f"float{width}", f"int{width}"
+    parameters = {
+        "normal": (real, real),
+        "truncated": (real, real, real, real),
+        "uniform": (real, integer, real, real, real),
+    }[transform]
+    words = ("uint32",) * 4
+    types = (f"{STORED[dtype]}*", "int64", "uint64", *words, *parameters)
+    return Kernel("initlib._stream._kernels", f"{transform}{width}", types)
 
 
 def fill(
@@ -80,11 +96,11 @@ def _fill_blocks(
     stream: Stream,
     parameters: tuple[Any, ...],
 ) -> None:
-    """Fill whole blocks by the kernel if it is loaded, else by the reference."""
-    if _kernels is not None:
-        _kernels.fill(
-            transform, dtype_name(out.dtype), out, block, stream.key, stream.high, parameters
-        )
+    """Fill whole blocks by the kernel if it is worth it, else by the reference."""
+    function = _kernels.get(kernel(transform, dtype_name(out.dtype)))
+    if function is not None:
+        numbers = (parameter.item() for parameter in parameters)
+        function(out.ctypes.data, out.size, block, *stream.high, *stream.key, *numbers)
         return
     per_block = 2 if out.dtype == np.float64 else 4
     for i in range(0, out.size, PIECE):

@@ -1,8 +1,10 @@
 """Compiled kernels: stream version 1 by Numba, equal bit for bit to `_reference`.
 
 A kernel fills whole Philox blocks: four words, which make four values of float32 and narrower
-dtypes or two of float64. Numba compiles a kernel for the dtypes it meets and keeps the machine
-code on disk.
+dtypes or two of float64. It is compiled for each dtype apart, see `initlib._native`.
+
+Arguments of all: the address of whole blocks and how many elements they have, the index of the
+first block, the counter's upper words, the key, and the transform's parameters.
 
 Only exactly rounded operations: without `fastmath` LLVM neither reorders nor fuses them. Every
 integer is given its machine type by name, because Numba widens mixed expressions to int64 or
@@ -11,19 +13,10 @@ float64.
 
 from __future__ import annotations
 
-import numpy as np
 from numba import float32, float64, int32, int64, uint32, uint64
 
-from initlib._stream._building import (
-    STORED,
-    bits_of,
-    float_of,
-    horner,
-    inline,
-    kernel,
-    run_kernel,
-    store,
-)
+from initlib._native._building import array_at, bits_of, float_of, inline, square_root
+from initlib._stream._building import horner, store
 from initlib._stream._coefficients import (
     COS_32,
     COS_64,
@@ -103,7 +96,7 @@ def _radius32(w):
     v = f * float32(2.0**-33) if upper else float32(1) - mantissa
     e = float32(0) if upper else float32(int32(33) - exponent)
     y = _minus_log32(v, e)
-    return np.sqrt(y + y)
+    return square_root(y + y)
 
 
 @inline
@@ -144,9 +137,9 @@ def _clamp(x, low, high):
     return x if x < high else high
 
 
-@kernel
-def normal32(out, first, c2, c3, k0, k1, mean, stddev):
-    for i in range(out.shape[0] // 4):
+def normal32(address, size, first, c2, c3, k0, k1, mean, stddev):
+    out = array_at(address, 0, size)
+    for i in range(size // 4):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
         r, q = _radius32(w0), _radius32(w2)
         a, b = _cos_sin32(w1)
@@ -157,9 +150,9 @@ def normal32(out, first, c2, c3, k0, k1, mean, stddev):
         store(out, 4 * i + 3, (q * d) * stddev + mean)
 
 
-@kernel
-def truncated32(out, first, c2, c3, k0, k1, mean, stddev, low, high):
-    for i in range(out.shape[0] // 4):
+def truncated32(address, size, first, c2, c3, k0, k1, mean, stddev, low, high):
+    out = array_at(address, 0, size)
+    for i in range(size // 4):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
         # Written out: LLVM leaves a loop with so long a body as it is, and then has no vectors.
         store(out, 4 * i, _clamp(_truncated32(w0) * stddev + mean, low, high))
@@ -168,9 +161,9 @@ def truncated32(out, first, c2, c3, k0, k1, mean, stddev, low, high):
         store(out, 4 * i + 3, _clamp(_truncated32(w3) * stddev + mean, low, high))
 
 
-@kernel
-def uniform32(out, first, c2, c3, k0, k1, base, origin, step, low, high):
-    for i in range(out.shape[0] // 4):
+def uniform32(address, size, first, c2, c3, k0, k1, base, origin, step, low, high):
+    out = array_at(address, 0, size)
+    for i in range(size // 4):
         w = _philox(first + uint64(i), c2, c3, k0, k1)
         for j in range(4):
             x = float32(int32(uint32(w[j] >> uint32(8))) - origin) * step + base
@@ -212,7 +205,7 @@ def _radius64(draw):
     v = f * 2.0**-54 if upper else 1.0 - mantissa
     e = 0.0 if upper else float64(int64(54) - exponent)
     y = _minus_log64(v, e)
-    return np.sqrt(y + y)
+    return square_root(y + y)
 
 
 @inline
@@ -248,9 +241,9 @@ def _truncated64(draw):
     return -z if negative else z
 
 
-@kernel
-def normal64(out, first, c2, c3, k0, k1, mean, stddev):
-    for i in range(out.shape[0] // 2):
+def normal64(address, size, first, c2, c3, k0, k1, mean, stddev):
+    out = array_at(address, 0, size)
+    for i in range(size // 2):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
         r = _radius64(_draw64(w0, w1))
         a, b = _cos_sin64(_draw64(w2, w3))
@@ -258,47 +251,19 @@ def normal64(out, first, c2, c3, k0, k1, mean, stddev):
         out[2 * i + 1] = (r * b) * stddev + mean
 
 
-@kernel
-def truncated64(out, first, c2, c3, k0, k1, mean, stddev, low, high):
-    for i in range(out.shape[0] // 2):
+def truncated64(address, size, first, c2, c3, k0, k1, mean, stddev, low, high):
+    out = array_at(address, 0, size)
+    for i in range(size // 2):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
         a, b = _truncated64(_draw64(w0, w1)), _truncated64(_draw64(w2, w3))
         out[2 * i] = _clamp(a * stddev + mean, low, high)
         out[2 * i + 1] = _clamp(b * stddev + mean, low, high)
 
 
-@kernel
-def uniform64(out, first, c2, c3, k0, k1, base, origin, step, low, high):
-    for i in range(out.shape[0] // 2):
+def uniform64(address, size, first, c2, c3, k0, k1, base, origin, step, low, high):
+    out = array_at(address, 0, size)
+    for i in range(size // 2):
         w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
         for j, k in enumerate((_draw64(w0, w1), _draw64(w2, w3))):
             x = float64(int64(k >> uint64(11)) - origin) * step + base
             out[2 * i + j] = _clamp(x, low, high)
-
-
-def fill(transform, dtype, out, block, key, high, parameters):
-    """Fill whole blocks, as `_reference.fill` does.
-
-    Args:
-        transform: "normal", "truncated" or "uniform".
-        dtype: name of the dtype of `out`.
-        out: 1-D contiguous array of whole blocks.
-        block: index of its first block.
-        key: the stream's key words.
-        high: counter words 2 and 3.
-        parameters: the transform's own, in the precision it is computed in.
-    """
-    name = transform, dtype == "float64"
-    counter = (np.uint64(block), np.uint32(high[0]), np.uint32(high[1]))
-    arguments = (*counter, np.uint32(key[0]), np.uint32(key[1]), *parameters)
-    run_kernel(KERNELS, name, out.view(STORED[dtype]), *arguments)
-
-
-KERNELS = {
-    ("normal", False): normal32,
-    ("truncated", False): truncated32,
-    ("uniform", False): uniform32,
-    ("normal", True): normal64,
-    ("truncated", True): truncated64,
-    ("uniform", True): uniform64,
-}

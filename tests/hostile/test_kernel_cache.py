@@ -11,12 +11,12 @@ import pytest
 MANIFEST = {"layers": [{"name": "w", "shape": [9 << 20], "initializer": "random_uniform"}]}
 
 
-def generate(folder, cache, **env):
+def generate(folder, cache, program=("-m", "initgen"), **env):
     (folder / "m.json").write_text(json.dumps(MANIFEST))
     run = subprocess.run(
-        [sys.executable, "-m", "initgen", "generate", "m.json", "--force", "--json"],
+        [sys.executable, *program, "generate", "m.json", "--force", "--json"],
         cwd=folder,
-        env={**os.environ, "NUMBA_CACHE_DIR": str(cache), **env},
+        env={**os.environ, "INITGEN_CACHE_DIR": str(cache), **env},
         capture_output=True,
         text=True,
         check=False,
@@ -30,16 +30,37 @@ def cache(tmp_path_factory):
     """A cache with the kernel in it, and the tensor's digest."""
     folder = tmp_path_factory.mktemp("kernels")
     digest = generate(folder, folder / "cache")
-    assert list((folder / "cache").rglob("*.nbc"))
+    assert len(list((folder / "cache").iterdir())) == 1
     return folder / "cache", digest
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 1000, b"garbage"])
-def test_a_damaged_cache(tmp_path, cache, content):
+def without(*modules):
+    """A program that is initgen where some modules aren't installed."""
+    gone = "".join(f"sys.modules[{name!r}] = None;" for name in modules)
+    return ("-c", f"import sys; {gone} from initgen.__main__ import main; main()")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 1000, b"garbage", "cut", "flipped"])
+def test_a_damaged_cache(tmp_path, cache, damage):
     folder, digest = cache
-    for file in folder.rglob("*.nb?"):
-        file.write_bytes(content)
+    (file,) = folder.iterdir()
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    content = {"cut": whole[:-1], "flipped": bytes(flipped)}.get(damage, damage)
+    file.write_bytes(content)
     assert generate(tmp_path, folder) == digest
+    assert file.read_bytes() == whole, "the damaged kernel isn't replaced"
+
+
+def test_a_kernel_is_loaded_without_numba(tmp_path, cache):
+    assert generate(tmp_path, cache[0], without("numba")) == cache[1]
+
+
+@pytest.mark.parametrize("gone", ["numba", "llvmlite"])
+def test_nothing_to_compile_with(tmp_path, cache, gone):
+    assert generate(tmp_path, tmp_path / "cache", without(gone)) == cache[1]
+    assert not (tmp_path / "cache").exists()
 
 
 def test_no_place_for_a_cache(tmp_path, cache):
@@ -47,5 +68,17 @@ def test_no_place_for_a_cache(tmp_path, cache):
     assert generate(tmp_path, "/proc/cache") == cache[1]
 
 
+def test_the_user_s_own_folder(tmp_path, cache):
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
+    assert generate(tmp_path, "", **home) == cache[1]
+    assert len(list((tmp_path / ".cache" / "initgen" / "kernels").iterdir())) == 1
+
+
 def test_no_compiler(tmp_path, cache):
     assert generate(tmp_path, tmp_path, NUMBA_DISABLE_JIT="1") == cache[1]
+
+
+@pytest.mark.parametrize("name", ["generic", "haswell"])
+def test_another_processor(tmp_path, cache, name):
+    assert generate(tmp_path, cache[0], NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="") == cache[1]
+    assert len(list(cache[0].iterdir())) > 1

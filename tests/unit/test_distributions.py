@@ -7,7 +7,7 @@ import pytest
 
 from initlib._dtypes import DTYPES, FLOATS, INTEGERS
 from initlib._errors import RequestError
-from initlib._stream import Normal, Stream, TruncatedNormal, Uniform, _engine
+from initlib._stream import Normal, Stream, TruncatedNormal, Uniform
 
 STREAM = Stream.seeded(0)
 
@@ -66,11 +66,3 @@ def test_supports_are_reached_and_kept(dtype):
         inside = np.unique(every[(every >= -1) & (every < 1)])
         big = inside[np.abs(inside) > 0.05]
         assert set(big) <= set(out.astype(np.float64))
-
-
-def test_the_kernels_serve_large_jobs_alone(monkeypatch):
-    monkeypatch.setattr(_engine, "_kernels", None)
-    _engine.prepare(_engine.WORTH_COMPILING - 1)
-    assert _engine._kernels is None
-    _engine.prepare(_engine.WORTH_COMPILING)
-    assert _engine._kernels is not None
