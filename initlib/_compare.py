@@ -89,9 +89,12 @@ class Comparer:
 
         Leaves that are as they should be are passed over, but for tensors that may be inexact.
         """
-        with self.maker.made(chunk) as views:
-            pieces = zip(chunk.pieces, views, strict=True)
-            return [(piece.tensor, f) for piece, view in pieces for f in self._leaves(piece, view)]
+        with self.maker.made(chunk) as made:
+            return [
+                (piece.tensor, found)
+                for piece in chunk.pieces
+                for found in self._leaves(piece, made[self.maker.span(piece)])
+            ]
 
     def digests(self, chunk: Chunk) -> list[tuple[int, Found]]:
         """Return the digests of a chunk's leaves in the file."""

@@ -6,6 +6,8 @@ context of its own, of the leaves' BLAKE3 digests one after the other; docs/form
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
@@ -21,6 +23,17 @@ def leaf_digests(data: npt.NDArray[np.uint8]) -> bytes:
     """Return the 32-byte digests of consecutive leaves; only a tensor's last leaf may be short."""
     view = data.data
     return b"".join(blake3(view[i : i + LEAF]).digest() for i in range(0, view.nbytes, LEAF))
+
+
+def constant_digests(element: bytes, nbytes: int) -> bytes:
+    """Return the digests of leaves in so many bytes that are all copies of one element."""
+    whole, rest = divmod(nbytes, LEAF)
+    return _constant_digest(element, LEAF) * whole + _constant_digest(element, rest)
+
+
+@lru_cache(maxsize=64)
+def _constant_digest(element: bytes, nbytes: int) -> bytes:
+    return blake3(element * (nbytes // len(element))).digest() if nbytes else b""
 
 
 def tensor_digest(leaves: bytes) -> str:

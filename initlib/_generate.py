@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,8 +17,15 @@ from initlib._make import Maker
 from initlib._output import Output
 from initlib._plan import Plan, make_plan
 from initlib._provenance import Provenance
-from initlib._workers import MEMORY, Progress, buffer_bytes, pool, thread_count
-from initlib._write import Writer
+from initlib._workers import (
+    MEMORY,
+    Progress,
+    buffer_bytes,
+    pool,
+    thread_count,
+    writer_count,
+)
+from initlib._write import File, Writer
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
 
@@ -68,7 +76,8 @@ class Job:
         provenance: what the file says of it.
         places: the same as metadata, before the digests are known.
         format: of the file.
-        threads: how many make chunks.
+        threads: how many may make chunks at a time.
+        writers: how many there are: those that aren't making any are writing.
         chunk_bytes: the most that one of them makes at a time.
     """
 
@@ -77,6 +86,7 @@ class Job:
     places: dict[str, str]
     format: Format
     threads: int
+    writers: int
     chunk_bytes: int
 
 
@@ -124,6 +134,7 @@ def generate(
     begin = time.perf_counter()
     workers = thread_count(threads)
     chunk_bytes = buffer_bytes(memory, workers)
+    writers = writer_count(memory, workers, chunk_bytes)
     globs = (only,) if isinstance(only, str) else tuple(only)
     loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
     target = Output.at(_path(output, loaded.source, format))
@@ -132,7 +143,7 @@ def generate(
     provenance = Provenance(plan)
     places = provenance.metadata()
     plan.check(file_format, places)
-    job = Job(plan, provenance, places, file_format, workers, chunk_bytes)
+    job = Job(plan, provenance, places, file_format, workers, writers, chunk_bytes)
     if dry_run:
         return _summary(job, target.path, None, 0.0)
     target.check(force=force, manifest=loaded.source)
@@ -155,15 +166,12 @@ def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
         if progress is not None:
             progress(done, total)
 
-    fd = os.open(path, os.O_WRONLY)
-    try:
-        writer = Writer(maker, offsets, fd)
-        with pool(job.threads) as executor:
-            digests = writer.write_all(executor, job.threads, advance)
+    with closing(File(path, total)) as file:
+        writer = Writer(maker, offsets, file, job.threads)
+        with pool(job.writers) as executor:
+            digests = writer.write_all(executor, job.writers, advance)
         job.format.replace_metadata(path, job.provenance.metadata(digests))
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        file.sync()
     return digests
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from initlib import _stream, initializers
 from initlib._errors import RequestError
-from initlib._plan import ALIGNMENT, Chunk, Piece, Plan, TensorPlan, guarded
+from initlib._plan import PAGE, Chunk, Piece, Plan, TensorPlan, guarded
 from initlib._seeds import draws_for
 
 Bytes = npt.NDArray[np.uint8]
@@ -34,6 +35,8 @@ class Maker:
     plan: Plan
     chunk_bytes: int
     _local: threading.local = field(default_factory=threading.local)
+    # The last element that a whole tensor is full of, and memory full of it.
+    _copies: tuple[bytes, Bytes] = (b"", np.empty(0, np.uint8))
     # Tensors that can't be made in pieces are held whole: no two at a time.
     _whole: threading.Lock = field(default_factory=threading.Lock)
 
@@ -42,34 +45,46 @@ class Maker:
         _stream.prepare(self.plan.parameters + CALL * len(self.plan.tensors))
 
     @contextmanager
-    def made(self, chunk: Chunk) -> Iterator[list[Bytes]]:
-        """Give the bytes of each piece of a chunk; they are overwritten once this is left."""
+    def made(self, chunk: Chunk) -> Iterator[Bytes]:
+        """Give memory with the pieces of a chunk at their places; it is used again after this."""
         first = self.plan.tensors[chunk.pieces[0].tensor]
-        if first.streams:
-            yield list(self._fill(chunk.pieces))
-            return
-        with self._whole:
-            array = np.ascontiguousarray(_guarded(first, _make_whole))
-            yield [array.reshape(-1).view(np.uint8)]
+        if first.element is not None:
+            yield self._full_of(first.element)
+        elif first.streams:
+            buffer = self.buffer()
+            for piece in chunk.pieces:
+                tensor = self.plan.tensors[piece.tensor]
+                out = buffer[self.span(piece)].view(tensor.entry.dtype)
+                _guarded(tensor, _fill_piece, out, piece.start)
+            yield buffer
+        else:
+            with self._whole:
+                array = np.ascontiguousarray(_guarded(first, _make_whole))
+                yield array.reshape(-1).view(np.uint8)
 
-    def _fill(self, pieces: Sequence[Piece]) -> Iterator[Bytes]:
-        """Fill pieces side by side in the worker's buffer; yield each one's bytes."""
-        buffer = self._buffer()
-        used = 0
-        for piece in pieces:
-            tensor = self.plan.tensors[piece.tensor]
-            view = buffer[used : used + piece.count * tensor.entry.dtype.itemsize]
-            _guarded(tensor, _fill_piece, view.view(tensor.entry.dtype), piece.start)
-            used += -(-view.size // ALIGNMENT) * ALIGNMENT
-            yield view
+    def span(self, piece: Piece) -> slice:
+        """Return which bytes of its chunk's memory a piece has."""
+        return slice(piece.place, piece.place + piece.count * self.plan.itemsize(piece))
 
-    def _buffer(self) -> Bytes:
+    def buffer(self) -> Bytes:
         """Return this worker's buffer, which it uses for one chunk after the other."""
         if not hasattr(self._local, "buffer"):
-            # A batch's last piece may be followed by padding.
-            self._local.buffer = np.empty(self.chunk_bytes + ALIGNMENT, np.uint8)
+            self._local.buffer = self._pages()
         buffer: Bytes = self._local.buffer
         return buffer
+
+    def _full_of(self, element: bytes) -> Bytes:
+        """Return memory for a chunk that is full of copies of an element."""
+        found, memory = self._copies
+        if found != element:
+            memory = self._pages()
+            memory.view(f"V{len(element)}")[:] = np.void(element)
+            self._copies = element, memory
+        return memory
+
+    def _pages(self) -> Bytes:
+        """Return new memory for a chunk, which starts with a page."""
+        return np.frombuffer(mmap.mmap(-1, self.chunk_bytes + PAGE), np.uint8)
 
 
 def _fill_piece(tensor: TensorPlan, out: npt.NDArray[Any], start: int) -> None:

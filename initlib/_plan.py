@@ -24,7 +24,9 @@ from initlib._formats import Entry, EntryError, Format
 from initlib._manifest import InitializerSpec, Manifest, TensorSpec, Where
 from initlib.initializers import Target
 
-# Buffers hold tensors of any dtype side by side: each starts at a multiple of so many bytes.
+# Of memory and of disks, in bytes.
+PAGE = 4096
+# Where tensors lie side by side in memory, each starts at a multiple of so many bytes.
 ALIGNMENT = 64
 # NumPy's limit.
 MAX_RANK = 64
@@ -42,6 +44,7 @@ class TensorPlan:
         target: what the initializer is given to fill.
         where: its place in the manifest.
         streams: whether any piece of it can be made alone.
+        element: the bytes of the one element of which a large tensor is full; None for others.
     """
 
     entry: Entry
@@ -51,6 +54,7 @@ class TensorPlan:
     target: Target
     where: Where
     streams: bool
+    element: bytes | None = None
 
     @property
     def tolerance(self) -> float | None:
@@ -87,6 +91,10 @@ class Plan:
         """How many bytes of data there are."""
         return sum(tensor.entry.nbytes for tensor in self.tensors)
 
+    def itemsize(self, piece: Piece) -> int:
+        """Return how many bytes an element of a piece has."""
+        return self.tensors[piece.tensor].entry.dtype.itemsize
+
     def check(self, file_format: Format, metadata: dict[str, str]) -> None:
         """Raise RequestError, with the place in the manifest, if the format can't hold it."""
         try:
@@ -98,11 +106,19 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of elements of one tensor: which tensor, its first element, and how many."""
+    """A run of elements of one tensor.
+
+    Attributes:
+        tensor: its index in the plan.
+        start: the first element.
+        count: how many elements.
+        place: byte of the chunk's memory at which they start.
+    """
 
     tensor: int
     start: int
     count: int
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +196,10 @@ class _Resolver:
             where = spec.initializer.where or spec.where
             raise where.error(f"for {spec.name!r}: {error}") from error
         entry = Entry(spec.name, dtype, spec.shape)
-        return TensorPlan(
-            entry, initializer, spec.initializer, spec.seed, target, spec.where, streams
-        )
+        same = initializers.element(initializer, target) if entry.nbytes >= LEAF else None
+        element = None if same is None else same.tobytes()
+        what = entry, initializer, spec.initializer, spec.seed, target, spec.where
+        return TensorPlan(*what, streams, element)
 
     def _initializer(self, spec: InitializerSpec) -> Any:
         """Return the initializer of a spec; custom code is run anew for each tensor."""
@@ -224,7 +241,9 @@ def _positional(spec: InitializerSpec) -> dict[str, Any]:
     return dict(zip(names, spec.args, strict=False))
 
 
-def make_chunks(plan: Plan, offsets: Sequence[int], nbytes: int) -> Iterator[Chunk]:
+def make_chunks(
+    plan: Plan, offsets: Sequence[int], nbytes: int, *, phase: int = ALIGNMENT
+) -> Iterator[Chunk]:
     """Cut a plan into chunks of at most `nbytes` bytes, in the order of the file.
 
     Args:
@@ -232,27 +251,62 @@ def make_chunks(plan: Plan, offsets: Sequence[int], nbytes: int) -> Iterator[Chu
         offsets: of each tensor in the file, in bytes.
         nbytes: size of a chunk, a multiple of a digest's leaf. A tensor that can't be made in
             pieces is a chunk by itself, however large.
+        phase: places in memory are those in the file modulo so many bytes. So what lies side by
+            side in the file does in memory, and pages can be written as they are. A chunk takes up
+            to nbytes + phase bytes of memory.
     """
-    batch: list[Piece] = []
-    used = data = 0
+    batch = _Batch(nbytes, phase)
     for index in sorted(range(len(offsets)), key=offsets.__getitem__):
         tensor = plan.tensors[index]
         size, itemsize = tensor.target.size, tensor.entry.dtype.itemsize
         if not tensor.streams:
-            yield Chunk((Piece(index, 0, size),), size * itemsize)
+            yield Chunk((Piece(index, 0, size, 0),), size * itemsize)
             continue
+        if tensor.element is not None:
+            alone = _Batch(nbytes, phase)
+            yield from alone.add(index, size, itemsize, offsets[index])
+            yield from alone.rest()
+            continue
+        yield from batch.add(index, size, itemsize, offsets[index])
+    yield from batch.rest()
+
+
+class _Batch:
+    """Pieces side by side, which become a chunk when no more fit."""
+
+    def __init__(self, nbytes: int, phase: int) -> None:
+        self.nbytes, self.phase = nbytes, phase
+        self.pieces: list[Piece] = []
+        self.first = self.end = self.data = 0
+
+    def add(self, index: int, size: int, itemsize: int, offset: int) -> Iterator[Chunk]:
+        """Add a tensor; yield the chunks that are full."""
         start = 0
         while start < size:
-            count = _room(nbytes - used, size - start, itemsize)
+            place = self._place(offset + start * itemsize, itemsize)
+            if not self.pieces:
+                self.first = place
+            count = _room(self.first + self.nbytes - place, size - start, itemsize)
             if count == 0:
-                yield Chunk(tuple(batch), data)
-                batch, used, data = [], 0, 0
+                yield from self.rest()
                 continue
-            batch.append(Piece(index, start, count))
-            start, data = start + count, data + count * itemsize
-            used += -(-count * itemsize // ALIGNMENT) * ALIGNMENT
-    if batch:
-        yield Chunk(tuple(batch), data)
+            self.pieces.append(Piece(index, start, count, place))
+            self.end = place + count * itemsize
+            self.data += count * itemsize
+            start += count
+
+    def _place(self, offset: int, itemsize: int) -> int:
+        """Return the next place for what is at an offset in the file."""
+        if offset % itemsize:
+            # Elements must be aligned in memory, as they aren't in this file.
+            return -(-self.end // ALIGNMENT) * ALIGNMENT
+        return self.end + (offset - self.end) % self.phase
+
+    def rest(self) -> Iterator[Chunk]:
+        """Yield what there is as a chunk, and start anew."""
+        if self.pieces:
+            yield Chunk(tuple(self.pieces), self.data)
+        self.pieces, self.end, self.data = [], 0, 0
 
 
 def _room(free: int, size: int, itemsize: int) -> int:

@@ -22,20 +22,31 @@ Result = TypeVar("Result")
 # core before they are written, which halves the speed.
 MEMORY = 64 << 20
 LARGEST_BUFFER = 2 << 20
+# Threads for each one that makes chunks: those that aren't making any wait for the disk.
+WRITERS = 2
 # Jobs that wait for a worker, per worker: enough that none is ever idle.
 QUEUED = 2
+# Threads when nobody says how many. More would outrun any disk, and their buffers exceed MEMORY.
+MOST_CORES = 32
+# More threads than this for a core, and than this in all, are taken for a slip.
+MOST_THREADS = 4, 64
 
 
 def thread_count(threads: int | None) -> int:
     """Return how many threads to use: as many as asked for, or one for each core.
 
     Raises:
-        RequestError: fewer than one was asked for.
+        RequestError: fewer than one was asked for, or far more than there are cores.
     """
+    cores = len(os.sched_getaffinity(0))
     if threads is None:
-        return len(os.sched_getaffinity(0))
+        return min(cores, MOST_CORES)
     if isinstance(threads, bool) or threads < 1:
         raise RequestError(f"expected 1 thread or more, received {threads}")
+    most = max(MOST_THREADS[0] * cores, MOST_THREADS[1])
+    if threads > most:
+        number = f"{cores} core{'s' * (cores != 1)}"
+        raise RequestError(f"expected 1 to {most} threads on {number}, received {threads}")
     return threads
 
 
@@ -48,17 +59,32 @@ def buffer_bytes(memory: int | str, threads: int, buffers: int = 1) -> int:
         buffers: how many each of them has.
 
     Raises:
-        RequestError: `memory` is no size, or too small for so many threads.
+        RequestError: `memory` is no size, too small for so many threads, or more than there is.
     """
+    budget = _budget(memory)
+    if budget < threads * buffers * LEAF:
+        needed = f"expected {threads * buffers}MiB of memory or more for {threads} threads"
+        raise RequestError(f"{needed}, received {memory}")
+    return min(budget // (threads * buffers) // LEAF * LEAF, LARGEST_BUFFER)
+
+
+def writer_count(memory: int | str, threads: int, chunk_bytes: int) -> int:
+    """Return how many threads, each with its buffer, make and write where `threads` may make."""
+    return max(threads, min(WRITERS * threads, _budget(memory) // chunk_bytes))
+
+
+def _budget(memory: int | str) -> int:
+    """Return a size of memory in bytes."""
     try:
         budget = TypeAdapter(ByteSize).validate_python(memory)
     except ValidationError:
         expected = "expected a size of memory such as 64MiB"
         raise RequestError(f"{expected}, received {memory!r}") from None
-    if budget < threads * buffers * LEAF:
-        needed = f"expected {threads * buffers}MiB of memory or more for {threads} threads"
-        raise RequestError(f"{needed}, received {memory}")
-    return min(budget // (threads * buffers) // LEAF * LEAF, LARGEST_BUFFER)
+    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if budget > most:
+        there_is = f"expected at most the {ByteSize(most).human_readable()} that there are"
+        raise RequestError(f"{there_is}, received {memory} of memory")
+    return budget
 
 
 @contextmanager

@@ -11,7 +11,14 @@ from initlib._seeds import SeedGenerator, draws_for
 from initlib.initializers._base import Initializer, Target
 from initlib.initializers._configs import register
 from initlib.initializers._constants import Constant, Identity, Ones, Zeros
-from initlib.initializers._filling import check, distribution, materialize, stream_for, streams
+from initlib.initializers._filling import (
+    check,
+    distribution,
+    element,
+    materialize,
+    stream_for,
+    streams,
+)
 from initlib.initializers._orthogonal import Orthogonal
 from initlib.initializers._random import RandomNormal, RandomUniform, TruncatedNormal
 from initlib.initializers._registry import (
@@ -63,6 +70,7 @@ __all__ = [
     "deserialize",
     "distribution",
     "draws_for",
+    "element",
     "get",
     "lookup",
     "materialize",

@@ -20,29 +20,41 @@ class Unseeded(Initializer):
     seed = 0
 
 
-class Zeros(Unseeded):
+class Same(Unseeded):
+    """Base of those whose elements are all the same, or at least can be."""
+
+    def element(self, target: Target) -> Array | None:
+        """Return what all elements are, as an array without axes; None if they differ."""
+        raise NotImplementedError
+
+    def fill(self, out: Array, start: int, target: Target) -> None:
+        """Write elements start .. start + out.size of the target into `out`."""
+        out[:] = self.element(target)
+
+
+class Zeros(Same):
     """All elements are 0.
 
     Formula: W = 0
     """
 
-    def fill(self, out: Array, start: int, target: Target) -> None:
-        """Write elements start .. start + out.size of the target into `out`."""
-        out.fill(0)
+    def element(self, target: Target) -> Array | None:
+        """Return what all elements are."""
+        return np.zeros((), target.dtype)
 
 
-class Ones(Unseeded):
+class Ones(Same):
     """All elements are 1.
 
     Formula: W = 1
     """
 
-    def fill(self, out: Array, start: int, target: Target) -> None:
-        """Write elements start .. start + out.size of the target into `out`."""
-        out.fill(1)
+    def element(self, target: Target) -> Array | None:
+        """Return what all elements are."""
+        return np.ones((), target.dtype)
 
 
-class Constant(Unseeded):
+class Constant(Same):
     """All elements are a given number, or those of a given array.
 
     Formula: W = value
@@ -73,10 +85,15 @@ class Constant(Unseeded):
             )
         check_values(self._numbers, target.dtype)
 
+    def element(self, target: Target) -> Array | None:
+        """Return what all elements are, if the value is one number."""
+        one = self._numbers.size == 1
+        return round_once(self._numbers, target.dtype).reshape(()) if one else None
+
     def fill(self, out: Array, start: int, target: Target) -> None:
         """Write elements start .. start + out.size of the target into `out`."""
         if self._numbers.size == 1:
-            out[:] = round_once(self._numbers, target.dtype).reshape(())
+            super().fill(out, start, target)
         else:
             part = np.broadcast_to(self._numbers, target.shape).flat[start : start + out.size]
             out[:] = round_once(part, target.dtype)

@@ -14,6 +14,7 @@ from initlib._errors import RequestError
 from initlib._seeds import SeedGenerator
 from initlib._stream import Distribution, Stream
 from initlib.initializers._base import Array, Initializer, Target
+from initlib.initializers._constants import Constant, Same
 from initlib.initializers._random import Drawn, Seeded
 
 Custom = Callable[..., Any]
@@ -49,6 +50,14 @@ def distribution(initializer: Custom, target: Target) -> Distribution | None:
     """Return what the target's elements are drawn from, or None where that isn't known."""
     if isinstance(initializer, Drawn) and streams(initializer):
         return initializer.law(target)
+    return None
+
+
+def element(initializer: Custom, target: Target) -> Array | None:
+    """Return what all of the target's elements are; None where they differ or that isn't known."""
+    own = (Same.fill, Constant.fill)
+    if isinstance(initializer, Same) and type(initializer).fill in own and streams(initializer):
+        return initializer.element(target)
     return None
 
 

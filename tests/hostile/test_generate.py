@@ -9,13 +9,13 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
 from safetensors.numpy import load_file
 
 import initlib
-from initlib import _write
 
 CODE = """
 import numpy as np
@@ -193,18 +193,28 @@ def test_no_space(tmp_path):
     assert "m.safetensors: 512.0PiB are needed, but the disk has only " in message
 
 
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no tmpfs")  # noqa: S108
+@pytest.mark.parametrize("suffix", ["safetensors", "h5"])
+def test_a_file_system_in_memory(tmp_path, suffix):
+    layers = [layer(shape=[701, 1001]), layer(name="z", shape=[3 << 20], initializer="zeros")]
+    here = initlib.generate({"layers": layers}, tmp_path / f"m.{suffix}").path
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108
+        there = initlib.generate({"layers": layers}, f"{folder}/m.{suffix}").path
+        assert there.read_bytes() == here.read_bytes()
+
+
 @pytest.mark.parametrize("suffix", ["safetensors", "h5"])
 def test_the_disk_fills_up_on_the_way(tmp_path, monkeypatch, suffix):
     write(tmp_path, {"layers": [layer(shape=[3 << 20])]})
     calls = []
 
-    def pwritev(fd, buffers, offset):
+    def pwrite(fd, data, offset):
         calls.append(offset)
         if len(calls) > 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return os.writev(os.open(os.devnull, os.O_WRONLY), buffers)
+        return len(data)
 
-    monkeypatch.setattr(_write.os, "pwritev", pwritev)
+    monkeypatch.setattr(os, "pwrite", pwrite)
     path = tmp_path / f"m.{suffix}"
     message = refused(tmp_path, initlib.StorageError, output=path, memory="1MiB", threads=1)
     assert message == f"{path}: No space left on device"
@@ -286,7 +296,7 @@ def test_the_system_refuses_threads(tmp_path, monkeypatch):
     write(tmp_path, {"layers": [layer()]})
     monkeypatch.setattr(threading.Thread, "start", start)
     message = refused(tmp_path, initlib.StorageError, threads=2)
-    assert message == "the system refuses 2 threads; use fewer --threads"
+    assert message == "the system refuses 4 threads; use fewer --threads"
 
 
 def test_a_link_is_followed(tmp_path):

@@ -170,6 +170,8 @@ def test_progress(tmp_path):
     [
         ({"threads": 0}, "expected 1 thread or more, received 0"),
         ({"threads": 4, "memory": "3MiB"}, "expected 4MiB of memory or more for 4 threads"),
+        ({"threads": 10**6}, "threads on "),
+        ({"memory": "1PiB"}, "that there are, received 1PiB of memory"),
         ({"memory": "much"}, "expected a size of memory such as 64MiB, received 'much'"),
         ({"memory": -5}, "expected a size of memory such as 64MiB, received -5"),
         ({"format": "hdf"}, "unknown format 'hdf'; expected safetensors or hdf5; did you mean"),

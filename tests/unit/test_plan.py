@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from initlib import _manifest, initializers
 from initlib._digest import LEAF
 from initlib._errors import ManifestError, RequestError
-from initlib._plan import ALIGNMENT, make_chunks, make_plan
+from initlib._plan import ALIGNMENT, PAGE, make_chunks, make_plan
 from initlib._stream import Stream
 
 
@@ -104,26 +104,40 @@ SIZES = st.lists(
 
 
 @settings(max_examples=50, deadline=None)
-@given(sizes=SIZES, chunk_mib=st.integers(1, 4), order=st.randoms(use_true_random=False))
-def test_chunks_cover_everything_once(sizes, chunk_mib, order):
-    plan = plan_of([layer(f"t{i}", (n,), dtype=d) for i, (d, n) in enumerate(sizes)])
-    offsets = list(range(len(sizes)))
-    order.shuffle(offsets)
+@given(
+    sizes=SIZES,
+    chunk_mib=st.integers(1, 4),
+    gaps=st.lists(st.integers(0, 9000), min_size=12, max_size=12),
+    phase=st.sampled_from([ALIGNMENT, PAGE]),
+    order=st.randoms(use_true_random=False),
+)
+def test_chunks_cover_everything_once(sizes, chunk_mib, gaps, phase, order):
+    plan = plan_of([layer(f"t{i}", (n,), "he_normal", dtype=d) for i, (d, n) in enumerate(sizes)])
+    indices = list(range(len(sizes)))
+    order.shuffle(indices)
+    offsets, end = [0] * len(sizes), 0
+    for index in indices:
+        offsets[index] = end + gaps[index]
+        end = offsets[index] + plan.tensors[index].entry.nbytes
     done = [0] * len(sizes)
     touched = []
-    for chunk in make_chunks(plan, offsets, chunk_mib << 20):
-        room = 0
+    for chunk in make_chunks(plan, offsets, chunk_mib << 20, phase=phase):
+        end = 0
         for piece in chunk.pieces:
-            itemsize = plan.tensors[piece.tensor].entry.dtype.itemsize
+            itemsize = plan.itemsize(piece)
+            offset = offsets[piece.tensor] + piece.start * itemsize
             assert piece.start == done[piece.tensor]
             assert piece.start * itemsize % LEAF == 0
             assert piece.count > 0
             done[piece.tensor] += piece.count
-            assert room % ALIGNMENT == 0
-            room += -(-piece.count * itemsize // ALIGNMENT) * ALIGNMENT
-            touched.append(offsets[piece.tensor])
+            assert piece.place % itemsize == 0
+            assert end <= piece.place < end + max(phase, ALIGNMENT)
+            if offset % itemsize == 0:
+                assert (piece.place - offset) % phase == 0
+            end = piece.place + piece.count * itemsize
+            touched.append(offset)
         assert 0 < chunk.nbytes <= chunk_mib << 20
-        assert room <= (chunk_mib << 20) + ALIGNMENT
+        assert end <= (chunk_mib << 20) + phase
     assert done == [n for _, n in sizes]
     assert touched == sorted(touched)
 
@@ -133,3 +147,27 @@ def test_a_tensor_made_whole_is_a_chunk_by_itself():
     chunks = list(make_chunks(plan, [0, 1, 2], LEAF))
     assert [[p.tensor for p in chunk.pieces] for chunk in chunks] == [[1], [0, 2]]
     assert [chunk.nbytes for chunk in chunks] == [324, 48]
+
+
+def test_a_large_constant_shares_no_chunk():
+    plan = plan_of([layer("a"), layer("ones", (300_000,), "ones"), layer("b")])
+    chunks = list(make_chunks(plan, [0, 24, 1_200_024], LEAF, phase=PAGE))
+    found = [[(p.tensor, p.count, p.place) for p in chunk.pieces] for chunk in chunks]
+    assert found == [[(1, 1 << 18, 24)], [(1, 300_000 - (1 << 18), 24)], [(0, 6, 0), (2, 6, 3992)]]
+
+
+@pytest.mark.parametrize(
+    ("initializer", "dtype", "element"),
+    [
+        ("zeros", "float32", bytes(4)),
+        ("ones", "bfloat16", b"\x80\x3f"),
+        ("constant(3)", "int8", b"\x03"),
+        ("constant(-0.0)", "float32", b"\x00\x00\x00\x80"),
+        ("he_normal", "float32", None),
+    ],
+)
+def test_large_constants_are_known(initializer, dtype, element):
+    small, large = plan_of(
+        [layer("a", (9,), initializer), layer("b", (1 << 20,), initializer)], dtype=dtype
+    ).tensors
+    assert (small.element, large.element) == (None, element)

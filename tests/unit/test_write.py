@@ -1,17 +1,25 @@
 """Making chunks on an executor and writing them where they belong."""
 
+import errno
+import fcntl
+import mmap
 import os
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from initlib import _manifest, _workers, _write
+from initlib import _manifest, _workers
 from initlib._digest import LEAF, leaf_digests, tensor_digest
 from initlib._make import Maker
-from initlib._plan import make_plan
+from initlib._plan import PAGE, make_chunks, make_plan
+from initlib._write import File, Writer
+from initlib._write._choice import Choice
+from initlib._write._file import LEAST
 
 LAYERS = [
     {"name": "zero", "shape": [0, 5], "initializer": "ones"},
@@ -19,6 +27,8 @@ LAYERS = [
     {"name": "odd", "shape": [7, 11], "initializer": "he_normal", "dtype": "bfloat16"},
     {"name": "large", "shape": [1000, 700], "initializer": "random_uniform"},
     {"name": "q", "shape": [40, 30], "initializer": "orthogonal"},
+    {"name": "p", "shape": [700, 600], "initializer": "orthogonal"},
+    {"name": "ones", "shape": [300_001], "initializer": "ones"},
     {"name": "last", "shape": [300], "initializer": "lecun_normal", "dtype": "float64"},
 ]
 
@@ -29,10 +39,32 @@ def plan():
 
 
 @pytest.fixture
-def fd(tmp_path):
-    fd = os.open(tmp_path / "data", os.O_RDWR | os.O_CREAT)
-    yield fd
-    os.close(fd)
+def path(tmp_path):
+    path = tmp_path / "data"
+    path.touch()
+    return path
+
+
+def written(plan, path, offsets, threads, progress=lambda nbytes: None):
+    """Write a plan; return the digests."""
+    with closing(File(path, plan.nbytes)) as file, ThreadPoolExecutor(2 * threads) as executor:
+        writer = Writer(Maker(plan, LEAF), offsets, file, threads)
+        return writer.write_all(executor, 2 * threads, progress)
+
+
+def check(plan, path, offsets, digests):
+    """Hold what was written against each initializer itself."""
+    for tensor, offset, digest in zip(plan.tensors, offsets, digests, strict=True):
+        with path.open("rb") as file:
+            data = os.pread(file.fileno(), tensor.entry.nbytes, offset)
+        data = data.ljust(tensor.entry.nbytes, b"\0")
+        if tensor.streams:
+            expected = np.empty(tensor.target.size, tensor.entry.dtype)
+            tensor.initializer.fill(expected, 0, tensor.target)
+        else:
+            expected = tensor.initializer.whole(tensor.target)
+        assert data == expected.tobytes()
+        assert digest == tensor_digest(leaf_digests(np.frombuffer(data, np.uint8)))
 
 
 def offsets_of(plan, gap):
@@ -44,27 +76,17 @@ def offsets_of(plan, gap):
     return offsets[::-1]
 
 
-@pytest.mark.parametrize("gap", [0, 3])
+@pytest.mark.parametrize("gap", [0, 3, 8])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_every_tensor_is_written_at_its_offset(plan, fd, gap, threads):
+def test_every_tensor_is_written_at_its_offset(plan, path, gap, threads):
     offsets = offsets_of(plan, gap)
     progress = []
-    with ThreadPoolExecutor(threads) as executor:
-        writer = _write.Writer(Maker(plan, LEAF), offsets, fd)
-        digests = writer.write_all(executor, threads, progress.append)
+    digests = written(plan, path, offsets, threads, progress.append)
     assert sum(progress) == plan.nbytes
-    for tensor, offset, digest in zip(plan.tensors, offsets, digests, strict=True):
-        data = os.pread(fd, tensor.entry.nbytes, offset)
-        if tensor.streams:
-            expected = np.empty(tensor.target.size, tensor.entry.dtype)
-            tensor.initializer.fill(expected, 0, tensor.target)
-        else:
-            expected = tensor.initializer.whole(tensor.target)
-        assert data == expected.tobytes()
-        assert digest == tensor_digest(leaf_digests(np.frombuffer(data, np.uint8)))
+    check(plan, path, offsets, digests)
 
 
-def test_chunks_are_submitted_a_few_at_a_time(plan, fd):
+def test_chunks_are_submitted_a_few_at_a_time(plan, path):
     class Executor:
         running = most = 0
 
@@ -76,16 +98,15 @@ def test_chunks_are_submitted_a_few_at_a_time(plan, fd):
             return future
 
     executor = Executor()
-    writer = _write.Writer(Maker(plan, LEAF), offsets_of(plan, 0), fd)
-    found = _workers.bounded(
-        executor, writer.write, _write.make_chunks(plan, writer.offsets, LEAF), 2
-    )
-    for _ in found:
-        executor.running -= 1
+    offsets = offsets_of(plan, 0)
+    with closing(File(path, plan.nbytes)) as file:
+        writer = Writer(Maker(plan, LEAF), offsets, file, 1)
+        for _ in _workers.bounded(executor, writer.write, make_chunks(plan, offsets, LEAF), 2):
+            executor.running -= 1
     assert executor.most == 2
 
 
-def test_the_first_failure_ends_it(plan, fd):
+def test_the_first_failure_ends_it():
     def fail(chunk):
         raise OSError(28, "No space left on device")
 
@@ -96,36 +117,166 @@ def test_the_first_failure_ends_it(plan, fd):
     assert len(submitted) <= 8
 
 
+def direct_file(path):
+    """A file of 3 MiB of holes."""
+    path.touch()
+    os.truncate(path, 3 << 20)
+    return File(path, 3 << 20)
+
+
+def pages(count):
+    """So many random bytes that start with a page, after 100 others."""
+    memory = np.frombuffer(mmap.mmap(-1, PAGE + count), np.uint8)
+    memory[:] = np.random.default_rng(count).integers(0, 256, memory.size, np.uint8)
+    return memory[PAGE:]
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The calls of os.pwrite: whether the file is open for direct writes, offset, and size."""
+    made, real = [], os.pwrite
+
+    def pwrite(fd, data, offset):
+        direct = bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT)
+        made.append((direct, offset, len(data)))
+        return real(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    return made
+
+
+@settings(max_examples=100, deadline=None)
 @given(
-    sizes=st.lists(st.integers(0, 9), max_size=6),
-    steps=st.lists(st.integers(1, 7), min_size=60, max_size=60),
+    offset=st.integers(0, 3 * PAGE),
+    size=st.integers(0, 2 << 20),
+    shift=st.one_of(st.just(0), st.integers(0, PAGE - 1)),
 )
-def test_short_writes_are_continued(sizes, steps):
-    file = bytearray(5 + sum(sizes))
-    allowed = iter(steps)
+def test_any_piece_is_written_whole(tmp_path_factory, offset, size, shift):
+    path = tmp_path_factory.mktemp("write") / "data"
+    data = pages(offset % PAGE + shift + size)[offset % PAGE + shift :]
+    with closing(direct_file(path)) as file:
+        file.write(data, offset)
+    expected = bytearray(3 << 20)
+    expected[offset : offset + size] = data.tobytes()
+    assert path.read_bytes() == expected
 
-    def pwritev(fd, buffers, offset):
-        data = b"".join(map(bytes, buffers))[: next(allowed)]
-        file[offset : offset + len(data)] = data
-        return len(data)
 
-    expected = bytes(range(1, sum(sizes) + 1))
-    ends = np.cumsum(sizes)
-    buffers = [memoryview(expected[end - n : end]) for n, end in zip(sizes, ends, strict=True)]
+def test_whole_pages_go_past_the_page_cache(tmp_path, calls):
+    data = pages(1 << 20)
+    with closing(direct_file(tmp_path / "data")) as file:
+        file.write(data, PAGE)
+        file.write(data[100:], PAGE + 100)
+        file.write(data[: LEAST - 1], 0)
+        file.write(data[100:], 0)
+    assert calls == [
+        (True, PAGE, 1 << 20),
+        (True, 2 * PAGE, (1 << 20) - PAGE),
+        (False, PAGE + 100, PAGE - 100),
+        (False, 0, LEAST - 1),
+        (False, 0, (1 << 20) - 100),
+    ]
+
+
+@pytest.mark.parametrize("when", ["opened", "written"])
+def test_a_file_system_without_direct_writes(tmp_path, monkeypatch, when):
+    data = pages(1 << 20)
+    real_open, real_write, direct = os.open, os.pwrite, []
+
+    def refusing_open(path, flags, *rest):
+        if flags & os.O_DIRECT and when == "opened":
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real_open(path, flags, *rest)
+
+    def refusing_write(fd, data, offset):
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
+            direct.append(offset)
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real_write(fd, data, offset)
+
+    monkeypatch.setattr(os, "open", refusing_open)
+    monkeypatch.setattr(os, "pwrite", refusing_write)
+    with closing(direct_file(tmp_path / "data")) as file:
+        file.write(data, 0)
+        file.write(data, 1 << 20)
+    assert direct == ([0] if when == "written" else [])
+    assert (tmp_path / "data").read_bytes()[: 2 << 20] == 2 * data.tobytes()
+
+
+@settings(deadline=None)
+@given(size=st.integers(0, 400_000), steps=st.lists(st.integers(1, 300_000), max_size=9))
+def test_short_writes_are_continued(tmp_path_factory, size, steps):
+    path = tmp_path_factory.mktemp("write") / "data"
+    data, real, allowed = pages(size), os.pwrite, iter(steps)
+
+    def pwrite(fd, data, offset):
+        count = next(allowed, len(data))
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
+            count = max(count // PAGE * PAGE, PAGE)
+        return real(fd, data[:count], offset)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "pwritev", pwritev)
-        _write._pwritev(0, buffers, 5)
-    assert file == bytes(5) + expected
+        patch.setattr(os, "pwrite", pwrite)
+        with closing(direct_file(path)) as file:
+            file.write(data, PAGE)
+    assert path.read_bytes()[PAGE : PAGE + size] == data.tobytes()
 
 
-def test_runs_of_neighbours_are_written_together(fd, monkeypatch):
+def test_runs_of_neighbours_are_written_together(path, calls):
     layers = [{"name": f"t{i:04}", "shape": [3], "initializer": "ones"} for i in range(2500)]
     plan = make_plan(_manifest.read({"layers": layers}))
-    calls = []
-    real = os.pwritev
-    monkeypatch.setattr(os, "pwritev", lambda *a: calls.append(len(a[1])) or real(*a))
-    writer = _write.Writer(Maker(plan, LEAF), [12 * i for i in range(2500)], fd)
-    with ThreadPoolExecutor(1) as executor:
-        writer.write_all(executor, 1, lambda nbytes: None)
-    assert calls == [1024, 1024, 452]
-    assert os.fstat(fd).st_size == 30_000
+    written(plan, path, [12 * i for i in range(2500)], 1)
+    assert calls == [(False, 0, 30_000)]
+
+
+def test_zeros_are_holes_and_other_constants_take_one_buffer(path, calls):
+    shape = [10 << 20]
+    layers = [
+        {"name": "z", "shape": shape, "initializer": "zeros"},
+        {"name": "o", "shape": shape, "initializer": "constant(0.5)", "dtype": "float64"},
+        {"name": "n", "shape": shape, "initializer": "constant(-0.0)"},
+        {"name": "s", "shape": [5], "initializer": "zeros"},
+    ]
+    plan = make_plan(_manifest.read({"layers": layers}))
+    offsets = [32, 48 << 20, 200 << 20, 0]
+    digests = written(plan, path, offsets, 2)
+    assert {offset >> 20 for _, offset, _ in calls} == {0, *range(48, 128), *range(200, 240)}
+    assert path.stat().st_blocks * 512 < 125 << 20
+    check(plan, path, offsets, digests)
+
+
+class Clock:
+    """A clock that goes on by what is written."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    ("direct", "cached", "chosen", "tried"),
+    [
+        (3e9, 1e9, True, False),
+        (0.5e9, 0.55e9, True, True),
+        (0.5e9, 0.1e9, True, True),
+        (0.1e9, 0.5e9, False, True),
+    ],
+)
+def test_the_faster_way_is_chosen(monkeypatch, direct, cached, chosen, tried):
+    clock = Clock(monkeypatch)
+    synced = []
+    choice = Choice(16 << 30, lambda: synced.append(clock.now))
+    for _ in range(200):
+        way = choice.direct
+        clock.now += (1 << 20) / (direct if way else cached)
+        choice.told(1 << 20, direct=way)
+    assert choice.direct is chosen
+    assert len(synced) == tried
+
+
+def test_small_files_try_nothing(monkeypatch):
+    clock = Clock(monkeypatch)
+    choice = Choice(1 << 30, lambda: pytest.fail("synced"))
+    for _ in range(200):
+        clock.now += 1
+        choice.told(1 << 20, direct=True)
+    assert choice.direct
