@@ -155,7 +155,7 @@ def generate(
 
 def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
     """Write a new file and bring it to the disk; return the tensors' digests."""
-    maker = Maker(job.plan, job.chunk_bytes)
+    maker = Maker(job.plan, job.chunk_bytes, job.threads)
     maker.prepare()
     offsets = job.format.create(path, job.plan.entries, job.places)
     total, done = job.plan.nbytes, 0

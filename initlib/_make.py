@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from initlib import _stream, initializers
+from initlib import _parallel, _stream, initializers
 from initlib._errors import RequestError
 from initlib._plan import PAGE, Chunk, Piece, Plan, TensorPlan, guarded
 from initlib._seeds import draws_for
@@ -30,10 +30,12 @@ class Maker:
     Attributes:
         plan: what to make.
         chunk_bytes: size of a chunk, and of each worker's buffer.
+        threads: how many may work on one tensor, where that is made by several.
     """
 
     plan: Plan
     chunk_bytes: int
+    threads: int = 1
     _local: threading.local = field(default_factory=threading.local)
     # The last element that a whole tensor is full of, and memory full of it.
     _copies: tuple[bytes, Bytes] = (b"", np.empty(0, np.uint8))
@@ -47,6 +49,11 @@ class Maker:
     @contextmanager
     def made(self, chunk: Chunk) -> Iterator[Bytes]:
         """Give memory with the pieces of a chunk at their places; it is used again after this."""
+        with _parallel.threads(self.threads), self._made(chunk) as made:
+            yield made
+
+    @contextmanager
+    def _made(self, chunk: Chunk) -> Iterator[Bytes]:
         first = self.plan.tensors[chunk.pieces[0].tensor]
         if first.element is not None:
             yield self._full_of(first.element)

@@ -191,7 +191,7 @@ class _Resolver:
                 stream = initializers.stream_for(initializer, spec.seed, spec.name)
                 target = Target(spec.shape, dtype, stream, spec.layout)
                 initializers.check(initializer, target)
-                streams = initializers.streams(initializer)
+                streams = initializers.streams(initializer, target)
         except RequestError as error:
             where = spec.initializer.where or spec.where
             raise where.error(f"for {spec.name!r}: {error}") from error

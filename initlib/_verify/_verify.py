@@ -173,7 +173,8 @@ class _Job:
         if by_digest:
             # Nothing is made, so any piece can be read by itself.
             tensors = [replace(tensor, streams=True) for tensor in tensors]
-        maker = Maker(replace(self.case.plan, tensors=tuple(tensors)), self.chunk_bytes)
+        plan = replace(self.case.plan, tensors=tuple(tensors))
+        maker = Maker(plan, self.chunk_bytes, self.threads)
         if not by_digest:
             maker.prepare()
         read = self.case.read

@@ -76,6 +76,10 @@ class Initializer:
         """Return the stream for a call, which knows of no tensor."""
         return stream_of(getattr(self, "seed", None))
 
+    def in_pieces(self, target: Target) -> bool:
+        """Tell whether `fill`, if there is one, can make the target."""
+        return True
+
     def check(self, target: Target) -> None:
         """Raise RequestError if the target can't be filled; `fill` and `whole` rely on it."""
 

@@ -34,21 +34,23 @@ def _has(initializer: Custom, method: str) -> bool:
     return False
 
 
-def streams(initializer: Custom) -> bool:
+def streams(initializer: Custom, target: Target) -> bool:
     """Tell whether an initializer has `fill`, and so can be written piece by piece."""
-    return _has(initializer, "fill")
+    if not _has(initializer, "fill"):
+        return False
+    return not isinstance(initializer, Initializer) or initializer.in_pieces(target)
 
 
 def check(initializer: Custom, target: Target) -> None:
     """Raise RequestError if the initializer is known to be unfit for the target."""
     checker = getattr(initializer, "check", None)
-    if checker is not None and (streams(initializer) or _has(initializer, "whole")):
+    if checker is not None and (streams(initializer, target) or _has(initializer, "whole")):
         checker(target)
 
 
 def distribution(initializer: Custom, target: Target) -> Distribution | None:
     """Return what the target's elements are drawn from, or None where that isn't known."""
-    if isinstance(initializer, Drawn) and streams(initializer):
+    if isinstance(initializer, Drawn) and streams(initializer, target):
         return initializer.law(target)
     return None
 
@@ -56,7 +58,11 @@ def distribution(initializer: Custom, target: Target) -> Distribution | None:
 def element(initializer: Custom, target: Target) -> Array | None:
     """Return what all of the target's elements are; None where they differ or that isn't known."""
     own = (Same.fill, Constant.fill)
-    if isinstance(initializer, Same) and type(initializer).fill in own and streams(initializer):
+    if (
+        isinstance(initializer, Same)
+        and type(initializer).fill in own
+        and streams(initializer, target)
+    ):
         return initializer.element(target)
     return None
 
@@ -92,7 +98,7 @@ def materialize(initializer: Custom, target: Target) -> Array:
     Raises:
         RequestError: it can't be called so, or returned another shape or dtype.
     """
-    if streams(initializer) or _has(initializer, "whole"):
+    if streams(initializer, target) or _has(initializer, "whole"):
         return _checked(_whole(initializer, target), target, type(initializer).__name__)
     name = getattr(initializer, "__name__", type(initializer).__name__)
     try:

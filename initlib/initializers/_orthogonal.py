@@ -1,26 +1,24 @@
-"""Orthogonal matrices, which are made whole: no element is known before all are drawn."""
+"""Orthogonal matrices: Q of the QR decomposition of a matrix of normal draws."""
 
 from __future__ import annotations
 
 import math
-import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from initlib._arguments import as_number
 from initlib._errors import RequestError
-from initlib._stream import Normal
+from initlib._parallel import spread
 from initlib.initializers._base import Array, Target
+from initlib.initializers._gram import STANDARD, Tall
+from initlib.initializers._householder import orthonormalize
 from initlib.initializers._random import Seeded
 from initlib.initializers._rounding import as_numbers, check_values, round_once
 
 # Elements that are rounded at once, which bounds the temporary arrays to a few MiB.
-PIECE = 1 << 16
-STANDARD = Normal(0.0, 1.0)
-# BLAS's results depend on the number of its threads, which is kept at one. That limit is the whole
-# process's, and may only be lifted by the thread that set it.
-_one_at_a_time = threading.Lock()
+PIECE = 1 << 18
 
 
 class Orthogonal(Seeded):
@@ -29,10 +27,12 @@ class Orthogonal(Seeded):
     Shapes of more axes are read as matrices: (...kernel, in, out) as (...kernel x in, out) and, in
     torch's layout, (out, in, ...kernel) as (out, in x ...kernel).
 
-    Q comes from the QR decomposition, in float64 by LAPACK, of a tall matrix of normal draws that
-    is filled column by column from the stream; R's diagonal made positive, Q is unique and
-    uniformly distributed (Mezzadri, "How to generate random matrices from the classical compact
-    groups", 2007). Other machines' last bits may differ.
+    Q comes from the QR decomposition, in float64, of a tall matrix of normal draws that is filled
+    column by column from the stream; R's diagonal made positive, Q is unique and uniformly
+    distributed (Mezzadri, "How to generate random matrices from the classical compact groups",
+    2007). Other machines' last bits may differ. A matrix with at least twice as many rows as
+    columns, of which there are 1,024 at most, is made in pieces; any other whole, in 8 bytes an
+    element besides those of the result.
 
     Formula: W W^T = gain^2 I or W^T W = gain^2 I
 
@@ -62,37 +62,53 @@ class Orthogonal(Seeded):
         STANDARD.check(target.dtype)
         check_values(as_numbers(self.gain), target.dtype)
 
+    def in_pieces(self, target: Target) -> bool:
+        """Tell whether `fill` can make the target."""
+        return type(self) is Orthogonal and not _wide(target) and _tall(target).fits
+
+    def fill(self, out: Array, start: int, target: Target) -> None:
+        """Write elements start .. start + out.size of a target that `in_pieces` allows."""
+        out[:] = round_once(_tall(target).q(start, out.size) * self.gain, target.dtype)
+
     def whole(self, target: Target) -> Array:
-        """Return the whole tensor. It takes 8 bytes an element besides those of the result."""
-        shape = target.shape
-        rows = shape[0] if target.layout == "torch" else math.prod(shape[:-1])
-        columns = math.prod(shape[1:]) if target.layout == "torch" else shape[-1]
-        out = np.empty((rows, columns), target.dtype)
-        if out.size:
-            q = self._tall(max(rows, columns), min(rows, columns), target)
-            q = q if rows >= columns else q.T
-            step = max(1, PIECE // columns)
-            for i in range(0, rows, step):
-                out[i : i + step] = round_once(q[i : i + step], target.dtype)
-        return out.reshape(shape)
-
-    def _tall(self, rows: int, columns: int, target: Target) -> Array:
-        """Return gain x Q, rows >= columns, as a float64 array in column order."""
-        from scipy.linalg import lapack
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        draws = np.empty(rows * columns)
-        STANDARD.fill(draws, 0, target.stream)
-        # LAPACK works on columns: in this order it needs no copy.
-        matrix = draws.reshape(columns, rows).T
-        with _one_at_a_time, threadpool_limits(1, user_api="blas"):
-            work = lapack.dgeqrf_lwork(rows, columns)[0]
-            qr, tau, *_ = lapack.dgeqrf(matrix, lwork=int(work), overwrite_a=True)
-            factors = np.where(qr.diagonal() < 0, -self.gain, self.gain)
-            q: Array = lapack.dorgqr(qr, tau, lwork=int(work), overwrite_a=True)[0]
-        q *= factors
-        return q
+        """Return the whole tensor."""
+        if self.in_pieces(target):
+            return super().whole(target)
+        tall = _tall(target)
+        columns = np.empty((tall.columns, tall.rows))
+        STANDARD.fill(columns.reshape(-1), 0, target.stream)
+        orthonormalize(columns, self.gain)
+        q = columns if _wide(target) else columns.T
+        out = np.empty(q.shape, target.dtype)
+        step = max(1, PIECE // max(q.shape[1], 1))
+        for _ in spread(partial(_round, q, out, step), range(0, len(q), step)):
+            pass
+        return out.reshape(target.shape)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as what JSON can hold."""
         return {**super().get_config(), "gain": self.gain}
+
+
+def _round(q: Array, out: Array, step: int, start: int) -> None:
+    out[start : start + step] = round_once(q[start : start + step], out.dtype)
+
+
+def _matrix(target: Target) -> tuple[int, int]:
+    """Return rows and columns of the matrix that a target is read as."""
+    shape = target.shape
+    if target.layout == "torch":
+        return shape[0], math.prod(shape[1:])
+    return math.prod(shape[:-1]), shape[-1]
+
+
+def _wide(target: Target) -> bool:
+    """Tell a matrix with more columns than rows, which is Q transposed."""
+    rows, columns = _matrix(target)
+    return columns > rows
+
+
+def _tall(target: Target) -> Tall:
+    """Return the matrix of draws of a target."""
+    rows, columns = _matrix(target)
+    return Tall(target.stream, max(rows, columns), min(rows, columns))

@@ -198,7 +198,7 @@ def test_no_space(tmp_path):
 def test_a_file_system_in_memory(tmp_path, suffix):
     layers = [layer(shape=[701, 1001]), layer(name="z", shape=[3 << 20], initializer="zeros")]
     here = initlib.generate({"layers": layers}, tmp_path / f"m.{suffix}").path
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         there = initlib.generate({"layers": layers}, f"{folder}/m.{suffix}").path
         assert there.read_bytes() == here.read_bytes()
 

@@ -13,7 +13,7 @@ import initlib
 ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"_description", "_errors", "_garbage", "_native", "_version"},
-    {"_arguments", "_digest", "_dtypes", "_moments", "_seeds", "_stream", "random"},
+    {"_arguments", "_digest", "_dtypes", "_moments", "_parallel", "_seeds", "_stream", "random"},
     {"_formats", "_manifest", "initializers"},
     {
         *("_checkpoint", "_compare", "_custom", "_expected", "_make", "_plan", "_provenance"),

@@ -86,7 +86,7 @@ class Duck:
     ],
 )
 def test_streams(initializer, expected):
-    assert streams(initializer) is expected
+    assert streams(initializer, target()) is expected
 
 
 @pytest.mark.parametrize("example", [ExampleRandomNormal(0.0, 1.0), my_init])

@@ -11,8 +11,9 @@ from threadpoolctl import threadpool_info
 from initlib import initializers
 from initlib._dtypes import FLOATS
 from initlib._errors import RequestError
+from initlib._parallel import threads
 from initlib._stream import Normal, Stream
-from initlib.initializers import Orthogonal, Target
+from initlib.initializers import Orthogonal, Target, _gram, _householder
 from initlib.initializers import _orthogonal as module
 
 
@@ -49,16 +50,82 @@ def test_layouts_differ_only_in_how_the_shape_is_read():
     np.testing.assert_array_equal(whole((3, 4, 5)).reshape(12, 5), whole((12, 5)))
 
 
+@pytest.mark.parametrize("shape", [(50, 20), (50, 30)])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float8_e4m3fn"])
-def test_narrow_dtypes_are_the_rounded_float64(dtype):
-    expected = whole((50, 20)).astype(np.float32).astype(FLOATS[dtype])
-    assert whole((50, 20), dtype=dtype).tobytes() == expected.tobytes()
+def test_narrow_dtypes_are_the_rounded_float64(dtype, shape):
+    expected = whole(shape).astype(np.float32).astype(FLOATS[dtype])
+    assert whole(shape, dtype=dtype).tobytes() == expected.tobytes()
 
 
 def test_pieces_of_rounding_meet(monkeypatch):
-    expected = whole((50, 20), dtype="bfloat16")
+    expected = whole((50, 30), dtype="bfloat16")
     monkeypatch.setattr(module, "PIECE", 45)
-    assert whole((50, 20), dtype="bfloat16").tobytes() == expected.tobytes()
+    assert whole((50, 30), dtype="bfloat16").tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(60, 50), (64, 64), (50, 60), (33, 32), (100, 70)])
+def test_blocks_make_the_same_q(monkeypatch, shape):
+    expected = whole(shape)
+    monkeypatch.setattr(_householder, "PANEL", 16)
+    monkeypatch.setattr(_householder, "TILE", 5)
+    np.testing.assert_allclose(whole(shape), expected, atol=1e-13 * 100)
+
+
+TALL = [(2, 1), (9, 4), (600, 20), (5000, 64), (2050, 1024), (2100, 1025)]
+
+
+@pytest.mark.parametrize("shape", TALL)
+def test_tall_ones_are_the_same_q(shape):
+    """Made in pieces or whole, to the last digits."""
+    w = whole(shape)
+    columns = np.empty(shape[::-1])
+    Normal(0.0, 1.0).fill(columns.reshape(-1), 0, Stream.seeded(3))
+    _householder.orthonormalize(columns, 1.0)
+    np.testing.assert_allclose(w, columns.T, rtol=0, atol=1e-13)
+    assert Orthogonal().in_pieces(Target(shape, w.dtype, Stream.seeded(3))) is (shape[1] <= 1024)
+
+
+@pytest.mark.parametrize("layout", ["keras", "torch"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_any_piece_of_a_tall_one(dtype, layout):
+    target = Target((2000, 9), FLOATS[dtype], Stream.seeded(3), layout)
+    expected = whole((2000, 9), layout, dtype, gain=1.5)
+    orthogonal = Orthogonal(1.5)
+    rng = np.random.default_rng(1)
+    for start, end in np.sort(rng.integers(0, expected.size, (50, 2)), axis=1):
+        out = np.empty(end - start, target.dtype)
+        orthogonal.fill(out, start, target)
+        assert out.tobytes() == expected.reshape(-1)[start:end].tobytes()
+
+
+def test_a_very_tall_one_is_orthonormal():
+    """Of a matrix that isn't held whole, by a sum over its pieces."""
+    target = Target((1_000_000, 16), np.dtype(np.float32), Stream.seeded(5))
+    product, out = np.zeros((16, 16)), np.empty(160_000, np.float32)
+    for start in range(0, target.size, out.size):
+        Orthogonal().fill(out, start, target)
+        rows = out.reshape(-1, 16).astype(np.float64)
+        product += rows.T @ rows
+    np.testing.assert_allclose(product, np.eye(16), rtol=0, atol=1e-6)
+
+
+def test_a_class_derived_from_it_is_made_whole():
+    class Twice(Orthogonal):
+        def whole(self, target):
+            return 2 * super().whole(target)
+
+    target = Target((9, 3), np.dtype(np.float64), Stream.seeded(3))
+    made = initializers.materialize(Twice(), target)
+    np.testing.assert_allclose(made, 2 * whole((9, 3)), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(300, 280), (5000, 20)])
+def test_the_number_of_threads_changes_no_bit(shape):
+    expected = whole(shape)
+    for count in (1, 3, 8):
+        _gram._factors.clear()
+        with threads(count):
+            assert whole(shape).tobytes() == expected.tobytes()
 
 
 def test_it_is_uniformly_distributed():
@@ -83,12 +150,12 @@ def test_threads_neither_change_it_nor_keep_blas_limited():
 def test_blas_is_limited_meanwhile(monkeypatch):
     seen = []
 
-    def geqrf(*arguments, **keywords):
+    def geqrt(*arguments, **keywords):
         seen.append({x["num_threads"] for x in threadpool_info() if x["user_api"] == "blas"})
         return original(*arguments, **keywords)
 
-    original = lapack.dgeqrf
-    monkeypatch.setattr(lapack, "dgeqrf", geqrf)
+    original = lapack.dgeqrt
+    monkeypatch.setattr(lapack, "dgeqrt", geqrt)
     whole((4, 3))
     assert seen == [{1}]
 
