@@ -7,10 +7,11 @@ exact: a value is never outside the support, not even after it was rounded to bf
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,13 +37,53 @@ class Distribution(Protocol):
         """Write elements start .. start + len(out) into a 1-D contiguous `out` of a float dtype."""
 
 
+class _Law:
+    """Base of the distributions, which are two floats each.
+
+    Attributes:
+        transform: what the engine calls the way from words to values.
+    """
+
+    __slots__ = ()
+    transform: ClassVar[str]
+
+    def check(self, dtype: AnyDType) -> None:
+        """Raise RequestError if the dtype isn't a float, or can't hold the distribution."""
+        self.parameters(dtype)
+
+    def parameters(self, dtype: AnyDType) -> tuple[Any, ...]:
+        """Return what the transform computes with; once for all tensors of a kind.
+
+        By the bits of the floats: 0 and -0 are equal, but don't make the same values.
+        """
+        law: Any = type(self)
+        numbers = (getattr(self, name) for name in law.__slots__)
+        return _parameters(law, struct.pack("2d", *numbers), dtype)
+
+    def compute(self, dtype: AnyDType) -> tuple[Any, ...]:
+        """Return the parameters in the precision of the computation."""
+        raise NotImplementedError
+
+    def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
+        """Write elements start .. start + len(out) of the stream into `out`."""
+        fill(self.transform, out, start, stream, self.parameters(out.dtype))
+
+
+@lru_cache(maxsize=1024)
+def _parameters(law: Any, numbers: bytes, dtype: AnyDType) -> tuple[Any, ...]:
+    parameters: tuple[Any, ...] = law(*struct.unpack("2d", numbers)).compute(dtype)
+    return parameters
+
+
 @dataclass(frozen=True, slots=True)
-class Normal:
+class Normal(_Law):
     """Normal distribution by the Box-Muller transform (Box & Muller, 1958).
 
     Raises:
         RequestError: a parameter isn't finite, or stddev is negative.
     """
+
+    transform = "normal"
 
     mean: float
     stddev: float
@@ -51,11 +92,7 @@ class Normal:
         _check_finite(mean=self.mean, stddev=self.stddev)
         _check_stddev(self.stddev)
 
-    def check(self, dtype: AnyDType) -> None:
-        """Raise RequestError if the dtype isn't a float or the outermost value would overflow."""
-        self.parameters(dtype)
-
-    def parameters(self, dtype: AnyDType) -> tuple[Any, ...]:
+    def compute(self, dtype: AnyDType) -> tuple[Any, ...]:
         """Return mean and stddev in the precision of the computation."""
         precision = _precision(dtype)
         # |z| <= sqrt(2 ln 2^(n+1)): the radius of the smallest u, 2^-(n+1).
@@ -63,13 +100,9 @@ class Normal:
         _check_range(dtype, abs(self.mean) + outermost * self.stddev, self)
         return precision.float(self.mean), precision.float(self.stddev)
 
-    def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
-        """Write elements start .. start + len(out) of the stream into `out`."""
-        fill("normal", out, start, stream, self.parameters(out.dtype))
-
 
 @dataclass(frozen=True, slots=True)
-class TruncatedNormal:
+class TruncatedNormal(_Law):
     """Normal distribution with the values beyond two stddev cut off, by its inverse CDF.
 
     `stddev` is that of the normal before the cut; what is left has 0.8796 of it.
@@ -78,6 +111,8 @@ class TruncatedNormal:
         RequestError: a parameter isn't finite, or stddev is negative.
     """
 
+    transform = "truncated"
+
     mean: float
     stddev: float
 
@@ -85,11 +120,7 @@ class TruncatedNormal:
         _check_finite(mean=self.mean, stddev=self.stddev)
         _check_stddev(self.stddev)
 
-    def check(self, dtype: AnyDType) -> None:
-        """Raise RequestError if the dtype isn't a float or holds no value of the support."""
-        self.parameters(dtype)
-
-    def parameters(self, dtype: AnyDType) -> tuple[Any, ...]:
+    def compute(self, dtype: AnyDType) -> tuple[Any, ...]:
         """Return mean and stddev, and the support's ends as the dtype can hold them."""
         precision = _precision(dtype)
         reach = TRUNCATION * Fraction(self.stddev)
@@ -97,18 +128,16 @@ class TruncatedNormal:
         bounds = _bounds(dtype, low, high, self, open_end=False)
         return precision.float(self.mean), precision.float(self.stddev), *bounds
 
-    def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
-        """Write elements start .. start + len(out) of the stream into `out`."""
-        fill("truncated", out, start, stream, self.parameters(out.dtype))
-
 
 @dataclass(frozen=True, slots=True)
-class Uniform:
+class Uniform(_Law):
     """Uniform distribution on [low, high), on a grid of 2^24 points (float64: 2^53).
 
     Raises:
         RequestError: an end isn't finite, or low is above high.
     """
+
+    transform = "uniform"
 
     low: float
     high: float
@@ -118,11 +147,7 @@ class Uniform:
         if self.low > self.high:
             raise RequestError(f"expected low <= high, received [{self.low}, {self.high})")
 
-    def check(self, dtype: AnyDType) -> None:
-        """Raise RequestError if the dtype isn't a float or holds no value of the support."""
-        self.parameters(dtype)
-
-    def parameters(self, dtype: AnyDType) -> tuple[Any, ...]:
+    def compute(self, dtype: AnyDType) -> tuple[Any, ...]:
         """Return base, origin and step of value = base + (k - origin) step, and the bounds.
 
         Where the interval spans zero the grid is laid through it (base 0), and where it doesn't,
@@ -141,10 +166,6 @@ class Uniform:
             base, origin = 0.0, round(-low / step)
         integer = np.int64 if precision is DOUBLE else np.int32
         return precision.float(base), integer(origin), precision.float(float(step)), *bounds
-
-    def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
-        """Write elements start .. start + len(out) of the stream into `out`."""
-        fill("uniform", out, start, stream, self.parameters(out.dtype))
 
 
 def _check_finite(**parameters: float) -> None:
@@ -172,7 +193,6 @@ def _precision(dtype: AnyDType) -> Precision:
     return DOUBLE if dtype == np.float64 else SINGLE
 
 
-@lru_cache(maxsize=1024)
 def _bounds(
     dtype: AnyDType, low: Fraction, high: Fraction, what: object, *, open_end: bool
 ) -> tuple[Any, Any]:
