@@ -46,7 +46,7 @@ check: .venv/installed ## Check format, lint and types
 
 .PHONY: bench
 bench: .venv-peers/installed ## Measure against torch, NumPy, JAX and Keras, side by side
-	$(PEERS)/python benchmarks/run.py
+	$(PEERS)/python benchmarks/run.py --json build/bench.json --plots docs
 
 .PHONY: docs
 docs: .venv/installed ## Write docs/cli.md and docs/json.md again from what commands and types say

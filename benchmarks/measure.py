@@ -16,6 +16,10 @@ HERE = Path(__file__).parent
 
 Key = TypeVar("Key")
 
+# As after an installation: modules are compiled to bytecode once, and libraries see for themselves
+# what the processor can do.
+UNSET = ("PYTHONDONTWRITEBYTECODE", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -60,8 +64,8 @@ def run(command: Command, folder: Path) -> Run:
         "INITGEN_CACHE_DIR": str(folder / f"kernels-{time.time_ns() if command.cold else 0}")
     }
     env = {**os.environ, **with_cache, **(command.env or {})}
-    # As after an installation, modules are compiled to bytecode once.
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    for name in UNSET:
+        env.pop(name, None)
     begin = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command.args], env=env, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

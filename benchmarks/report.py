@@ -41,6 +41,7 @@ class Line:
         gain: how many times faster initgen is, on the medians; None where nothing is compared.
         target: for the gain if there is one, else for the median.
         peak: the most memory held, in MiB.
+        x: what it is drawn over in a plot: MiB, tensors or threads.
     """
 
     what: str
@@ -50,6 +51,7 @@ class Line:
     gain: float | None = None
     target: Target | None = None
     peak: float | None = None
+    x: float | None = None
 
     @property
     def median(self) -> float:

@@ -12,17 +12,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measure import HERE, Command, Run, check_std, in_turn, remove, run
+from measure import HERE, UNSET, Command, Run, check_std, in_turn, remove, run
 from report import Line, Target
 
 INITGEN = ("-m", "initgen")
 PEERS = HERE / "peers"
 SQUARE = [4096, 4096]  # 64 MiB of float32
+KERAS = {"KERAS_BACKEND": "jax"}
 THREADS = len(os.sched_getaffinity(0))
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
-IO_PATH = "cached"  # how initgen writes large tensors: see peers/zeros_file.py
-CHUNK = 2 << 20  # initgen's largest; the memory for as many threads is given below
-MEMORY = ("--threads", str(THREADS), "--memory", str(THREADS * CHUNK))
+IO_PATH = "direct"  # how initgen writes large tensors: see peers/zeros_file.py
+WRITERS = 2 * THREADS  # that many threads write
+CHUNK = 2 << 20  # initgen's largest
 KEPT_BY_CUT = 0.87962566103423978  # of the stddev, where a normal is cut at two
 
 
@@ -103,7 +104,7 @@ def start(bench: Bench) -> list[Line]:
     for what, found in runs.items():
         target = Target("<=", targets[what]) if what in targets else None
         by = "Python" if what.startswith("`python") else "initgen"
-        lines.append(_seconds(what, by, found, target=target))
+        lines.append(seconds(what, by, found, target=target))
     return lines
 
 
@@ -129,12 +130,12 @@ def files(bench: Bench) -> list[Line]:
         for by, found in runs.items():
             what = f"{count * 64} MiB, {law}"
             if by.startswith("initgen"):
-                lines.append(_seconds(what, by, found))
+                lines.append(seconds(what, by, found))
                 continue
             gain = median(r.seconds for r in found) / ours
             bound = targets[law].get(by)
             target = None if bound is None else Target(">=", bound)
-            lines.append(_seconds(what, by, found, gain, target))
+            lines.append(seconds(what, by, found, gain, target))
             synced = [r.synced for r in found]
             lines.append(Line(what, f"{by}, then fsync", "s", synced, median(synced) / ours))
     return lines
@@ -144,12 +145,17 @@ def _writers(bench: Bench, law: str, initializer: str, count: int) -> dict[str, 
     """Return the commands that write `count` tensors."""
     out = bench.folder / "out.safetensors"
     ours = (*INITGEN, "generate", bench.squares(initializer, count), "--output", out)
-    scripts = {"Keras (JAX)": "keras_file.py", "torch": "torch_file.py", "NumPy": "numpy_file.py"}
+    scripts = {
+        "Keras (JAX)": "keras_file.py",
+        "torch": "torch_file.py",
+        "JAX": "jax_file.py",
+        "NumPy": "numpy_file.py",
+    }
     return {
         "initgen": Command(ours, out),
         "initgen, first run": Command(ours, out, cold=True),
         **{
-            by: Command((PEERS / script, out, law, str(count)), out, {"KERAS_BACKEND": "jax"})
+            by: Command((PEERS / script, out, law, str(count), "4096"), out, KERAS)
             for by, script in scripts.items()
         },
     }
@@ -162,7 +168,7 @@ def disk(bench: Bench) -> list[Line]:
     size = f"{count * 64:,} MiB"
     commands = {}
     for path in ("cached", "direct"):
-        args = (out, str(count), str(THREADS), str(CHUNK), path)
+        args = (out, str(count), str(WRITERS), str(CHUNK), path)
         commands[f"{size}, zeros, {path}"] = Command((PEERS / "zeros_file.py", *args), out)
     kinds = {"float32": ("normal", "truncated_normal"), "bfloat16": ("truncated_normal",)}
     for dtype, initializers in kinds.items():
@@ -173,17 +179,17 @@ def disk(bench: Bench) -> list[Line]:
             source = bench.squares(
                 initializer, count * (2 if dtype == "bfloat16" else 1), dtype=dtype
             )
-            ours = Command((*INITGEN, "generate", source, "--output", out, *MEMORY), out)
+            ours = Command((*INITGEN, "generate", source, "--output", out), out)
             commands[f"{size}, {dtype}, {initializer}"] = ours
     runs = in_turn(commands, 1 if bench.quick else 5, bench.folder)
     zeros = median(r.seconds for r in runs[f"{size}, zeros, {IO_PATH}"])
     lines = []
     for what, found in runs.items():
         if "zeros" in what:
-            lines.append(_seconds(what, "`pwritev`", found))
+            lines.append(seconds(what, "`pwritev`", found))
         else:
             gain = zeros / median(r.seconds for r in found)
-            lines.append(_seconds(what, "initgen", found, gain, Target(">=", 0.9)))
+            lines.append(seconds(what, "initgen", found, gain, Target(">=", 0.9)))
     return lines
 
 
@@ -221,7 +227,7 @@ def tensors(bench: Bench) -> list[Line]:
             commands[what] = Command((*INITGEN, "generate", source, "--output", out), out)
     runs = in_turn(commands, 1 if bench.quick else 3, bench.folder)
     target = Target("<=", 10)
-    return [_seconds(what, "initgen", found, target=target) for what, found in runs.items()]
+    return [seconds(what, "initgen", found, target=target) for what, found in runs.items()]
 
 
 def describe(bench: Bench) -> list[Line]:
@@ -241,10 +247,10 @@ def describe(bench: Bench) -> list[Line]:
     lines = []
     for name, found in runs.items():
         if name in files:
-            lines.append(_seconds(f"{mib} MiB, {name}", "initgen", found))
+            lines.append(seconds(f"{mib} MiB, {name}", "initgen", found))
         else:
             gain = median(r.seconds for r in found) / ours
-            lines.append(_seconds(f"{mib} MiB, float32", name, found, gain, Target(">=", 1)))
+            lines.append(seconds(f"{mib} MiB, float32", name, found, gain, Target(">=", 1)))
     command = [sys.executable, HERE / "describe.py", "3" if bench.quick else "9", *files.values()]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     for dtype, rates in zip(files, json.loads(done.stdout), strict=True):
@@ -281,20 +287,79 @@ def verify(bench: Bench) -> list[Line]:
         made = median(r.seconds for r in runs[what, "initgen generate"])
         gain = made / median(r.seconds for r in found)
         target = Target(">=", 0.8) if by == "initgen verify" else None
-        lines.append(_seconds(what, by, found, None if by.endswith("generate") else gain, target))
+        lines.append(seconds(what, by, found, None if by.endswith("generate") else gain, target))
     return lines
 
 
-def _seconds(
+def formats(bench: Bench) -> list[Line]:
+    """Write 1 GiB: to either format, without digests, and of constants."""
+    count = 2 if bench.quick else 16
+    size = f"{count * 64:,} MiB"
+    source = bench.squares("normal(stddev=0.02)", count)
+    safetensors, hdf5 = bench.folder / "out.safetensors", bench.folder / "out.h5"
+    without = (HERE / "undigested.py", "generate", source, "--output", safetensors)
+    commands = {
+        f"{size}, normal": Command((*INITGEN, "generate", source, "-o", safetensors), safetensors),
+        f"{size}, normal, HDF5": Command((*INITGEN, "generate", source, "-o", hdf5), hdf5),
+        f"{size}, normal, without digests": Command(without, safetensors),
+    }
+    for what in ("zeros", "ones"):
+        source = bench.squares(what, count)
+        made = Command((*INITGEN, "generate", source, "-o", safetensors), safetensors)
+        commands[f"{size}, {what}"] = made
+    in_turn(commands, 1, bench.folder)
+    runs = in_turn(commands, 1 if bench.quick else 7, bench.folder)
+    first = median(r.seconds for r in runs[f"{size}, normal"])
+    targets = {
+        f"{size}, normal, HDF5": Target("<=", 1.05),
+        f"{size}, normal, without digests": Target(">=", 0.8),
+    }
+    return [
+        seconds(what, "initgen", found, median(r.seconds for r in found) / first, targets.get(what))
+        for what, found in runs.items()
+    ]
+
+
+def orthogonal(bench: Bench) -> list[Line]:
+    """Make orthogonal matrices, beside the QR decomposition alone; and a tall one to a file."""
+    side, repeats = ("1024", "2") if bench.quick else ("4096", "5")
+    scripts = {
+        "`initlib` Orthogonal, float32": (HERE / "orthogonal.py", side, side, repeats),
+        "torch `linalg.qr` alone, float32": (PEERS / "torch_qr.py", side, side, "float32", repeats),
+        "torch `linalg.qr` alone, float64": (PEERS / "torch_qr.py", side, side, "float64", repeats),
+    }
+    env = {name: value for name, value in os.environ.items() if name not in UNSET}
+    samples = {}
+    for by, script in scripts.items():
+        done = subprocess.run(
+            [sys.executable, *script], check=True, stdout=subprocess.PIPE, env=env
+        )
+        samples[by] = json.loads(done.stdout)
+    ours = median(samples["`initlib` Orthogonal, float32"])
+    lines = []
+    for by, found in samples.items():
+        gain = None if by.startswith("`initlib`") else median(found) / ours
+        target = Target(">=", 1 / 1.2) if by.endswith("alone, float32") else None
+        lines.append(Line(f"{side} x {side}", by, "s", found, gain, target))
+    rows = 1_000_000 if bench.quick else 10_000_000
+    layer = {"name": "q", "shape": [rows, 64], "initializer": "orthogonal"}
+    out = bench.folder / "out.safetensors"
+    command = Command((*INITGEN, "generate", bench.manifest("tall", [layer]), "-o", out), out)
+    tall = in_turn({"tall": command}, 1 if bench.quick else 3, bench.folder)["tall"]
+    return [*lines, seconds(f"{rows:,} x 64 to a file", "initgen", tall)]
+
+
+def seconds(
     what: str,
     by: str,
     runs: list[Run],
     gain: float | None = None,
     target: Target | None = None,
+    x: float | None = None,
 ) -> Line:
     """Return the line of a process's runs."""
-    seconds = [r.seconds for r in runs]
-    return Line(what, by, "s", seconds, gain, target, max(r.peak for r in runs))
+    samples = [r.seconds for r in runs]
+    return Line(what, by, "s", samples, gain, target, max(r.peak for r in runs), x)
 
 
 ROWS: Mapping[str, Any] = {
@@ -306,4 +371,6 @@ ROWS: Mapping[str, Any] = {
     "tensors": tensors,
     "describe": describe,
     "verify": verify,
+    "formats": formats,
+    "orthogonal": orthogonal,
 }

@@ -11,9 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import growth
 from measure import HERE
 from report import environment, table
-from rows import ROWS, Bench
+from rows import ROWS as FIGURES
+from rows import Bench
+
+ROWS = {**FIGURES, "sizes": growth.sizes, "counts": growth.counts, "threads": growth.threads}
 
 
 def main() -> None:
@@ -25,8 +29,9 @@ def main() -> None:
         "--folder",
         type=Path,
         default=HERE.parent / "build",
-        help="on the disk to measure, with 5 GiB free [default: build]",
+        help="on the disk to measure, with 10 GiB free [default: build]",
     )
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw how figures grow")
     options = parser.parse_args()
     facts = environment()
     print(" · ".join(f"{name} {fact}" for name, fact in facts.items()), flush=True)
@@ -38,6 +43,10 @@ def main() -> None:
             lines = ROWS[name](Bench(Path(folder), options.quick))
         print(f"\n### {name}\n\n{table(lines, judged=not options.quick)}", flush=True)
         results[name] = [line.as_dict() for line in lines]
+    if options.plots is not None:
+        import plots
+
+        plots.draw(results, options.plots)
     if options.json is not None:
         options.json.write_text(json.dumps({"environment": facts, "rows": results}, indent=1))
 

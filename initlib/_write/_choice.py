@@ -8,19 +8,19 @@ from collections.abc import Callable
 
 # What is written by each way to compare them.
 TRIAL = 64 << 20
-# Smaller files are not worth a trial, nor is a disk that takes so many bytes a second: copying them
-# into the page cache would cost more than is to be gained.
+# Smaller files are not worth a trial, nor is a disk that takes so many bytes a second: there is
+# little to be gained, and filling the page cache gets slower the longer it goes on.
 WORTH = 8 << 30
-FAST = 1_000_000_000
-# By how much the way through the page cache has to be faster.
-CLEARLY = 1.25
+FAST = 300_000_000
+# How many times as fast the way through the page cache has to be.
+CLEARLY = 2
 
 
 class Choice:
     """Decides for one file; threads may ask and tell it at the same time.
 
-    The first bytes go past the page cache. Where that is slow, as over some networks, as many go
-    through it, until they are on the disk; all others take the way that was faster.
+    Data goes past the page cache. Where that is slow, as over some networks, a part goes through
+    it, until it is on the disk; all that follows takes the way that was faster.
 
     Attributes:
         direct: whether to go past the page cache.
@@ -31,8 +31,9 @@ class Choice:
         self.direct = True
         self._sync = sync
         self._open = nbytes >= WORTH
-        self._begin, self._written = time.perf_counter(), 0
-        self._rate = 0.0
+        # The first part warms up, and isn't timed.
+        self._begin: float | None = None
+        self._written, self._rate = 0, 0.0
         self._lock = threading.Lock()
 
     def told(self, nbytes: int, *, direct: bool) -> None:
@@ -43,12 +44,17 @@ class Choice:
             self._written += nbytes
             if not self._open or self._written < TRIAL:
                 return
-            if not self.direct:
-                self._sync()
-            rate = self._written / (time.perf_counter() - self._begin)
-            if self.direct:
-                self._rate, self.direct = rate, rate >= FAST
-                self._open = not self.direct
-            else:
-                self.direct, self._open = rate < CLEARLY * self._rate, False
+            if self._begin is not None:
+                self._decide(self._begin)
             self._begin, self._written = time.perf_counter(), 0
+
+    def _decide(self, begin: float) -> None:
+        """Compare what was written since then."""
+        if not self.direct:
+            self._sync()
+        rate = self._written / (time.perf_counter() - begin)
+        if self.direct:
+            self._rate, self.direct = rate, rate >= FAST
+            self._open = not self.direct
+        else:
+            self.direct, self._open = rate < CLEARLY * self._rate, False

@@ -256,8 +256,9 @@ class Clock:
     ("direct", "cached", "chosen", "tried"),
     [
         (3e9, 1e9, True, False),
-        (0.5e9, 0.55e9, True, True),
-        (0.5e9, 0.1e9, True, True),
+        (0.4e9, 9e9, True, False),
+        (0.2e9, 0.3e9, True, True),
+        (0.2e9, 0.1e9, True, True),
         (0.1e9, 0.5e9, False, True),
     ],
 )
@@ -265,6 +266,7 @@ def test_the_faster_way_is_chosen(monkeypatch, direct, cached, chosen, tried):
     clock = Clock(monkeypatch)
     synced = []
     choice = Choice(16 << 30, lambda: synced.append(clock.now))
+    clock.now += 9
     for _ in range(200):
         way = choice.direct
         clock.now += (1 << 20) / (direct if way else cached)
