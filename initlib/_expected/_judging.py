@@ -87,10 +87,9 @@ class Judge:
 
     def _far_out(self, drawn: Rounded, summary: Summary) -> list[str]:
         """Return a problem if one of the values is too far from the mean for chance."""
-        law = drawn.law
-        if not isinstance(law, Normal):
+        if not isinstance(drawn.law, Normal):
             return []
-        value = max(summary.min, summary.max, key=lambda end: abs(end - law.mean))
+        value = max(summary.min, summary.max, key=drawn.distance)
         distance = drawn.distance(value)
         if distance == 0:
             return []

@@ -71,11 +71,16 @@ class Rounded:
         """Return how many stddev from the mean the nearest real is that is rounded to `x`."""
         law = self.law
         assert isinstance(law, Normal)  # noqa: S101
+        low = high = x
         if self.values is not None:
-            i = int(np.searchsorted(self.values, x))
-            inner = i - 1 if x > law.mean else i + 1
-            x = (x + float(self.values[np.clip(inner, 0, self.values.size - 1)])) / 2
-        return abs(x - law.mean) / law.stddev
+            # The values before and after it; one at an end, or out of reach, has only one.
+            below = int(np.searchsorted(self.values, x, side="left")) - 1
+            above = int(np.searchsorted(self.values, x, side="right"))
+            if below >= 0:
+                low = (x + float(self.values[below])) / 2
+            if above < self.values.size:
+                high = (x + float(self.values[above])) / 2
+        return max(low - law.mean, law.mean - high, 0.0) / law.stddev
 
     def _cumulated(self) -> Array:
         assert self.values is not None  # noqa: S101

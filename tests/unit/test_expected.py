@@ -212,6 +212,36 @@ def test_a_checkpoint_is_called_off_as_rarely_as_stated():
     assert alarms <= 1 + 4 * math.sqrt(1)
 
 
+@pytest.mark.parametrize(
+    ("mean", "stddev", "dtype"),
+    [
+        (1.0, 0.01, "float8_e5m2"),
+        (1.0, 0.02, "float8_e5m2"),
+        (-1.0, 0.02, "float8_e4m3fn"),
+        (0.97, 0.02, "float8_e4m3fn"),
+        (0.0, 1e-4, "float8_e4m3fn"),
+        (100.0, 0.3, "bfloat16"),
+    ],
+)
+def test_false_alarms_where_a_dtype_has_few_values_in_reach(monkeypatch, mean, stddev, dtype):
+    monkeypatch.setattr(_expected._judging, "FALSE_ALARMS", 0.04)
+    trials, count = 1000, 3
+    made = initializers.RandomNormal(mean, stddev)
+    found, judge = promise(made, target([count], dtype)), Judge(1)
+    values = values_of(made.law(target([count])), dtype, trials * count).reshape(trials, count)
+    alarms = sum(judge(found, summarize(row)).verdict == "off" for row in values)
+    assert alarms <= 0.04 * trials + 4 * math.sqrt(0.04 * trials)
+
+
+def test_how_far_a_value_is_from_the_mean():
+    # Around 1, this dtype has the steps 1/8 below and 1/4 above.
+    found = rounded(Normal(1.0, 0.05), DTYPES["float8_e5m2"])
+    distances = [found.distance(x) for x in (0.75, 0.875, 1.0, 1.25, 1.5)]
+    assert distances == pytest.approx([3.75, 1.25, 0, 2.5, 7.5])
+    found = rounded(Normal(0.9, 0.05), DTYPES["float8_e5m2"])
+    assert [found.distance(x) for x in (0.875, 1.0)] == pytest.approx([0, 0.75])
+
+
 def test_a_distribution_that_a_dtype_has_one_value_for():
     made = initializers.RandomNormal(100.0, 0.001, seed=1)
     values = made([64, 96], dtype="float8_e4m3fn").reshape(-1)
