@@ -1,8 +1,9 @@
 """Cells that values are counted in, and where they lie.
 
-Values of 16 bits and less are counted by bit pattern: nothing is lost. Wider ones are counted by
-sign, exponent and upper nine bits of the mantissa of their distance from a center, which is near
-most of them: a cell is at most 1/512 as wide as it is distant from the center.
+Values of 16 bits and less are counted by bit pattern: nothing is lost but the sign of zeros. Wider
+ones are counted by sign, exponent and upper nine bits of the mantissa of their distance from a
+center, which is near most of them: a cell is at most 1/512 as wide as it is distant from the
+center.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from initlib._dtypes import is_float
 
 Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.int32]
@@ -36,6 +39,16 @@ def points(patterns: npt.NDArray[Any], dtype: np.dtype[Any]) -> Floats:
     with np.errstate(invalid="ignore"):
         values = patterns.astype(f"u{dtype.itemsize}").view(dtype)
         return np.asarray(values, np.float64)
+
+
+def unified(patterns: Cells, dtype: np.dtype[Any]) -> Cells:
+    """Return one bit pattern for all that have the same value."""
+    if dtype == np.bool_:
+        return np.asarray(patterns != 0, np.int32)
+    if is_float(dtype):
+        # -0 is 0: two cells of one value would be as far apart as they hold values.
+        return np.where(patterns == 1 << 8 * dtype.itemsize - 1, 0, patterns).astype(np.int32)
+    return patterns
 
 
 def edges(cells: Cells, dtype: np.dtype[Any], center: float) -> tuple[Floats, Floats]:

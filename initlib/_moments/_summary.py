@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from initlib._moments._cells import Cells, Floats, edges, narrow, parts, points, united
+from initlib._moments._cells import Cells, Floats, edges, narrow, parts, points, unified, united
 from initlib._moments._figures import Moments
 
 Counts = npt.NDArray[np.int64]
@@ -52,6 +52,7 @@ class Summary(Moments):
             cells: numbers of cells.
             counts: how many values each holds.
         """
+        cells = unified(cells, dtype) if narrow(dtype) else cells
         cells, counts = united(cells, counts)
         if narrow(dtype):
             values = points(cells, dtype)

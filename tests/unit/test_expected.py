@@ -212,6 +212,19 @@ def test_a_checkpoint_is_called_off_as_rarely_as_stated():
     assert alarms <= 1 + 4 * math.sqrt(1)
 
 
+@pytest.mark.parametrize("stddev", [0.05, 0.02, 1e-4, 2e-6, 1e-8])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_false_alarms_where_many_values_are_zero(monkeypatch, dtype, stddev):
+    # Half of what is rounded to zero has a sign; with this many values each step of a dtype counts.
+    monkeypatch.setattr(_expected._judging, "FALSE_ALARMS", 0.04)
+    trials, count = 20, 200_000
+    made = initializers.RandomNormal(0.0, stddev)
+    found, judge = promise(made, target([count], dtype)), Judge(1)
+    values = values_of(made.law(target([count])), dtype, trials * count).reshape(trials, count)
+    alarms = sum(judge(found, summarize(row)).verdict == "off" for row in values)
+    assert alarms <= 0.04 * trials + 4 * math.sqrt(0.04 * trials)
+
+
 @pytest.mark.parametrize(
     ("mean", "stddev", "dtype"),
     [

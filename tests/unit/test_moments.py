@@ -98,6 +98,18 @@ def test_zeros_have_no_sign(dtype):
 
 
 @pytest.mark.usefixtures("by")
+@pytest.mark.parametrize("count", [10, 5000])
+@pytest.mark.parametrize("dtype", [name for name in DTYPES if name not in WIDE])
+def test_equal_values_are_counted_together(dtype, count):
+    values = drawn(dtype, count, 0.01 if dtype in FLOATS else 20.0)
+    values[:4] = np.array([0.0, -0.0, 0.0, -0.0]).astype(DTYPES[dtype])
+    lows, highs, counts = summarize(values).cells
+    exact = np.unique(values.astype(np.float64), return_counts=True)
+    assert (lows.tolist(), highs.tolist()) == (exact[0].tolist(), exact[0].tolist())
+    assert counts.tolist() == exact[1].tolist()
+
+
+@pytest.mark.usefixtures("by")
 @pytest.mark.parametrize("value", [0.1, -3.0, 1e-44, 3e38])
 def test_equal_values_have_no_spread(value):
     found = summarize(np.full(5000, value, np.float32))
@@ -175,6 +187,7 @@ def test_extremes_have_all_their_digits(dtype):
 def test_booleans_of_a_damaged_file():
     found = summarize(np.array([0, 1, 2, 255], np.uint8).view(np.bool_))
     assert (found.min, found.max, found.mean, found.zeros) == (0, 1, 0.75, 1)
+    assert found.counts.tolist() == [1, 3]
 
 
 @pytest.mark.usefixtures("by")
