@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,9 +30,16 @@ from initlib._formats._source import Opened, Source
 ERRORS = (RuntimeError, ValueError, TypeError, KeyError)
 
 # A packed chunk is unpacked whole. h5py makes chunks of up to 1 MiB by itself.
-MAX_CHUNK = 64 << 20
+MAX_CHUNK = 32 << 20
+# What chunks may take in memory: those that the library keeps unpacked, and the one that it unpacks
+# with its packed bytes beside it.
+CHUNK_MEMORY = 68 << 20
 # The library's own cache for unpacked chunks; less would not hold what it uses otherwise.
 MIN_CACHE = 1 << 20
+# glibc gives blocks from this size on back to the system, but raises that to 32 MiB as it goes and
+# keeps the rest for each thread; unless it is told this size, which is its own to begin with.
+LARGE_BLOCK = 128 << 10
+M_MMAP_THRESHOLD = -3  # malloc.h
 
 # What the library keeps of groups and the heads of datasets, counted as in the file; in memory that
 # is some twenty times as much. With its own limit, 32 MiB, 100,000 datasets took 600 MiB.
@@ -55,25 +64,31 @@ class Hdf5File(Opened):
             super().__init__(source, _contents(self._file.id, source))
             stack.pop_all()
         self._lock = threading.Lock()
-        # Opening a dataset drops the chunks that were unpacked, so the last one stays open.
-        self._name = ""
-        self._dataset: Any = None
+        self._opening: _Opening | None = None
 
     def read_values(self, entry: Entry, start: int, out: npt.NDArray[Any]) -> None:
         """Read values piece by piece, each a slab of the dataset."""
         with self._lock, storage_errors(self.source.path, "read as HDF5", ERRORS):
-            if self._dataset is None or self._name != entry.name:
-                self._dataset = _open_cached(self._file.id, entry)
-                self._name = entry.name
             done = 0
-            for corner, sizes in slabs(entry.shape, start, out.size):
-                count = math.prod(sizes)
-                _read_slab(self._dataset, corner, sizes, out[done : done + count])
-                done += count
+            while done < out.size:
+                opening = self._opened(entry, start + done)
+                count = min(out.size - done, opening.end - start - done)
+                for corner, sizes in slabs(entry.shape, start + done, count):
+                    part = out[done : done + math.prod(sizes)]
+                    _read_slab(opening.dataset, corner, sizes, part)
+                    done += part.size
+
+    def _opened(self, entry: Entry, start: int) -> _Opening:
+        """Return an opening of a dataset that serves the element `start`."""
+        # Closing a dataset drops the chunks that were unpacked, so the last one stays open.
+        if self._opening is None or not self._opening.serves(entry, start):
+            self._opening = None
+            self._opening = _open_cached(self._file.id, entry, start)
+        return self._opening
 
     def close(self) -> None:
         """Close the file; again does nothing."""
-        self._dataset = None
+        self._opening = None
         self._file.close()
         super().close()
 
@@ -204,21 +219,56 @@ def _metadata(source: Source, place: tuple[Entry, int | None]) -> dict[str, str]
     return as_metadata(parse_json(source.bytes_at(offset, entry.nbytes)))
 
 
-def _open_cached(file: Any, entry: Entry) -> Any:
-    """Open a dataset with room for all chunks that a walk in C order comes back to."""
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """A dataset open for reading its elements first .. end, those of the entry `name`."""
+
+    dataset: Any
+    name: str
+    first: int
+    end: int
+
+    def serves(self, entry: Entry, start: int) -> bool:
+        """Tell whether an element may be read here."""
+        return self.name == entry.name and self.first <= start < self.end
+
+
+def _open_cached(file: Any, entry: Entry, start: int) -> _Opening:
+    """Open a dataset with room for all chunks that a walk in C order comes back to, or for many."""
     from h5py import h5d, h5p
 
     access = h5p.create(h5p.DATASET_ACCESS)
     dataset = h5d.open(file, entry.name.encode())
-    creation = dataset.get_create_plist()
+    creation, itemsize = dataset.get_create_plist(), dataset.get_type().get_size()
     if creation.get_layout() != h5d.CHUNKED:
-        return dataset
-    chunk = creation.get_chunk()
-    rows = [-(-size // part) for size, part in zip(entry.shape[1:], chunk[1:], strict=True)]
-    size = math.prod(chunk) * math.prod(rows) * dataset.get_type().get_size()
+        return _Opening(dataset, entry.name, 0, entry.size)
+    # While it is open, every other opening has the cache of this one.
+    del dataset
+    shape = creation.get_chunk()
+    chunk = math.prod(shape) * itemsize
+    row = math.prod(-(-size // part) for size, part in zip(entry.shape[1:], shape[1:], strict=True))
+    room = max(CHUNK_MEMORY - 2 * chunk, min(chunk, MAX_CHUNK), MIN_CACHE)
     slots, _, preemption = access.get_chunk_cache()
-    access.set_chunk_cache(slots, min(max(size, MIN_CACHE), MAX_CHUNK), preemption)
-    return h5d.open(file, entry.name.encode(), access)
+    # Chunks side by side have consecutive slots.
+    slots = max(slots, 2 * min(row, room // chunk) + 1)
+    access.set_chunk_cache(slots, min(max(chunk * row, MIN_CACHE), room), preemption)
+    _give_back_blocks()
+    first, end = 0, entry.size
+    if 3 * chunk > CHUNK_MEMORY:
+        # There is no room for another row of chunks beside this one: it has to go first.
+        span = shape[0] * math.prod(entry.shape[1:])
+        first = start - start % span
+        end = min(first + span, end)
+    return _Opening(h5d.open(file, entry.name.encode(), access), entry.name, first, end)
+
+
+@cache
+def _give_back_blocks() -> None:
+    """Let large blocks of memory go back to the system when they are freed, where glibc can."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def slabs(
