@@ -25,7 +25,7 @@ from initlib._formats._entry import (
     file_size,
     storage_errors,
 )
-from initlib._formats._hdf5_read import ERRORS, MAX_METADATA, Hdf5File, read_metadata
+from initlib._formats._hdf5_read import ERRORS, MAX_DEPTH, MAX_METADATA, Hdf5File, read_metadata
 from initlib._formats._hdf5_types import ATTRIBUTE, OPAQUE, stored_type
 from initlib._formats._source import Opened, Source
 
@@ -34,7 +34,6 @@ ALIGNED_FROM = 64 * 1024
 PAGE = 4096
 
 MAX_RANK = 32  # H5S_MAX_RANK
-MAX_DEPTH = 256  # the library walks down from the root for each tensor
 
 
 class Hdf5:

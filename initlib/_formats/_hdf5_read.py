@@ -45,6 +45,12 @@ M_MMAP_THRESHOLD = -3  # malloc.h
 # is some twenty times as much. With its own limit, 32 MiB, 100,000 datasets took 600 MiB.
 MAX_HEADS = 2 << 20
 
+MAX_DEPTH = 256  # the library walks down from the root for each tensor
+
+# Nothing is stored of values that were never written: a small file can have 2^63 bytes of them. So
+# many times the bytes that were are read, and of a head; zlib packs no more into one.
+MOST_UNWRITTEN, HEAD = 1000, 1 << 10
+
 # Metadata is held in memory.
 MAX_METADATA = 1_000_000_000
 
@@ -112,8 +118,7 @@ def _contents(file: Any, source: Source) -> Contents:
     """Visit all that is in a file; entries come in the order of their names."""
     from h5py import h5d, h5o, h5t
 
-    names: list[bytes] = []
-    h5o.visit(file, names.append)
+    names = _names(file)
     found: dict[str, tuple[Entry, int | None]] = {}
     unread: list[tuple[str, str]] = list(_links(file, set(names)))
     for encoded in names:
@@ -135,6 +140,22 @@ def _contents(file: Any, source: Source) -> Contents:
         metadata=metadata,
         unread=tuple(sorted(unread)),
     )
+
+
+def _names(file: Any) -> list[bytes]:
+    """Return the names of groups, datasets and types. ValueError if they nest too deeply."""
+    from h5py import h5o
+
+    names: list[bytes] = []
+
+    def note(name: bytes) -> bool | None:
+        names.append(name)
+        # Anything but None ends the visit.
+        return True if name.count(b"/") >= MAX_DEPTH else None
+
+    if h5o.visit(file, note):
+        raise ValueError(f"groups nest more than {MAX_DEPTH} deep")
+    return names
 
 
 def _links(file: Any, names: set[bytes]) -> Iterator[tuple[str, str]]:
@@ -202,10 +223,15 @@ def _problem(dataset: Any) -> str | None:
         if not h5z.filter_avail(code):
             called = f" ({name.decode(errors='replace')})" if name else ""
             return f"values packed by HDF5 filter {code}{called}, which is not installed"
-    if filters and creation.get_layout() == h5d.CHUNKED:
-        size = math.prod(creation.get_chunk()) * dataset.get_type().get_size()
-        if size > MAX_CHUNK:
-            return f"values packed in chunks of {size} bytes; initlib unpacks up to {MAX_CHUNK}"
+    size = dataset.get_type().get_size()
+    written, whole = dataset.get_storage_size(), math.prod(dataset.shape) * size
+    if creation.get_layout() == h5d.CHUNKED:
+        chunk = math.prod(creation.get_chunk()) * size
+        if filters and chunk > MAX_CHUNK:
+            return f"values packed in chunks of {chunk} bytes; initlib unpacks up to {MAX_CHUNK}"
+        written = dataset.get_num_chunks() * chunk
+    if whole > MOST_UNWRITTEN * (written + HEAD):
+        return f"{whole} bytes of values, of which {written} were written"
     return None
 
 

@@ -188,8 +188,12 @@ def test_hdf5_metadata_that_is_none(tmp_path, stored):
 def test_hdf5_metadata_that_unpacks_to_more_than_the_file(tmp_path):
     path = tmp_path / "m.h5"
     with h5py.File(path, "w") as file:
-        file.create_dataset("__metadata__", (2**40,), "u1", compression="gzip")
+        file.create_dataset("__metadata__", (2**19,), "u1", compression="gzip")
     assert "not a contiguous dataset" in refused(FORMATS["hdf5"], path)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("__metadata__", (2**40,), "u1", compression="gzip")
+    contents = FORMATS["hdf5"].read(path)
+    assert (contents.metadata, [name for name, _ in contents.unread]) == ({}, ["__metadata__"])
 
 
 def test_hdf5_labels_that_are_none(tmp_path):

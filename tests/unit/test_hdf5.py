@@ -320,6 +320,12 @@ def add_odd(file, case):
             file["x"] = np.dtype("f4")
         case "chunk":
             file.create_dataset("x", (2**25,), "f4", chunks=(2**25,), compression="gzip")
+        case "unwritten":
+            file.create_dataset("x", (2**40,), "f4")
+        case "unwritten chunks":
+            file.create_dataset("x", (2**40,), "f4", chunks=(2**10,))
+        case "hardly written":
+            file.create_dataset("x", (2**40,), "f4", chunks=(2**10,))[7] = 1
 
 
 @pytest.mark.parametrize(
@@ -341,6 +347,9 @@ def add_odd(file, case):
         ("virtual", "values in other files"),
         ("type", "a type"),
         ("chunk", "values packed in chunks of 134217728 bytes; initlib unpacks up to 33554432"),
+        ("unwritten", "4398046511104 bytes of values, of which 0 were written"),
+        ("unwritten chunks", "4398046511104 bytes of values, of which 0 were written"),
+        ("hardly written", "4398046511104 bytes of values, of which 4096 were written"),
     ],
 )
 def test_what_is_no_tensor_is_named(tmp_path, case, what):
@@ -351,6 +360,31 @@ def test_what_is_no_tensor_is_named(tmp_path, case, what):
     contents = FORMAT.read(path)
     assert contents.unread == (("x", what),)
     assert contents.entries == (Entry("w", FLOAT32, (3,)),)
+
+
+@pytest.mark.parametrize("depth", [256, 257, 20_000])
+def test_groups_that_nest_deeply(tmp_path, depth):
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        group = file
+        for _ in range(depth - 1):
+            group = group.create_group("g")
+        group["w"] = np.ones(3, np.float32)
+    if depth <= 256:
+        assert len(FORMAT.read(path).entries) == 1
+        return
+    with pytest.raises(StorageError, match="cannot read as HDF5: groups nest more than 256 deep"):
+        FORMAT.read(path)
+
+
+def test_some_values_may_be_unwritten(tmp_path):
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("w", (100, 8), "f4", chunks=(1, 8), fillvalue=2.0)[3] = 1
+    with Source.open(path) as source, closing(FORMAT.open(source)) as opened:
+        out = np.empty(800, np.float32)
+        opened.read_values(opened.contents.entries[0], 0, out)
+    assert (out.sum(), out[24]) == (99 * 16 + 8, 1)
 
 
 def walk(path, piece=1 << 18):
