@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -11,6 +12,8 @@ import typer
 import initlib
 from initgen import _signals
 from initgen._console import progress_bar, show
+
+DIFFERENT, NOT_DONE = 1, 3
 
 
 def diff(
@@ -29,7 +32,8 @@ def diff(
     """Tell which tensors of two checkpoints differ, and by how much.
 
     Formats and shards don't matter: tensors are compared by their names, bit for bit. Exits with 1
-    if a tensor differs; other metadata is shown, but is no difference.
+    if a tensor differs, and with 3 if none does but something can't be compared. Other metadata is
+    shown, but is no difference.
     """
     with progress_bar(shown=not quiet) as progress:
         found = initlib.diff(a, b, only=only or (), threads=threads, progress=progress)
@@ -38,8 +42,14 @@ def diff(
         show(json.dumps(dataclasses.asdict(found)))
     elif not quiet:
         show("\n".join(_lines(found)))
-    if not found.same:
-        raise typer.Exit(1)
+    if found.tensors:
+        raise typer.Exit(DIFFERENT)
+    if found.unread:
+        count, first = len(found.unread), found.unread[0]
+        others = f" and {count - 1:,} more" if count > 1 else ""
+        message = f"can't compare {first.name!r} ({first.what}){others}"
+        print(f"initgen: {message}", file=sys.stderr)
+        raise typer.Exit(NOT_DONE)
 
 
 def _lines(found: initlib.Difference) -> list[str]:
@@ -59,6 +69,8 @@ def _told(each: initlib.TensorDifference) -> str:
     a, b = _kind(each.a_dtype, each.a_shape), _kind(each.b_dtype, each.b_shape)
     if each.kind in ("added", "removed"):
         return b if each.kind == "added" else a
+    if each.kind == "changed" and each.elements is None:
+        return f"{a}: other bytes"
     words = [] if each.kind == "changed" else [f"{a} -> {b}"]
     if each.rounded:
         words.append("B is A rounded")
@@ -120,8 +132,11 @@ def _summary(found: initlib.Difference) -> str:
     total = found.equal + len(found.tensors)
     tensors = f"{total:,} tensor{'s' * (total != 1)}"
     size = f"{ByteSize(found.nbytes).human_readable()} in {found.seconds:.2f} s"
-    if found.same:
-        return f"{tensors}, the same to the last bit ({size})"
+    rest = f"{len(found.unread):,} not compared" if found.unread else ""
+    if not found.tensors:
+        same = f"{tensors}, the same to the last bit"
+        return f"{'; '.join(filter(None, (same, rest)))} ({size})"
     counts = Counter(each.kind for each in found.tensors)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(counts.items()))
+    kinds = "; ".join(filter(None, (kinds, rest)))
     return f"{len(found.tensors):,} of {tensors} differ: {kinds} ({size})"

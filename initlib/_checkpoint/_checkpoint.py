@@ -49,6 +49,7 @@ class Checkpoint:
         metadata: of each file, texts by key.
         tensors: in the order of files, and in each of their bytes; those without an offset last.
         unread: what else is in the files.
+        raw: those of them that are tensors of other dtypes, by name: their bytes, and their shape.
     """
 
     def __init__(self, path: Path, format: str, opened: tuple[Opened, ...]):
@@ -64,6 +65,12 @@ class Checkpoint:
             for file in opened
             for name, what in file.contents.unread
         )
+
+        raw = [(i, file, each) for i, file in enumerate(opened) for each in file.contents.raw]
+        self.raw = {
+            each.entry.name: (Stored(each.entry, i, file.source.start + each.offset), each.shape)
+            for i, file, each in raw
+        }
 
     def read_into(self, tensor: Stored, start: int, out: npt.NDArray[Any]) -> None:
         """Read elements start .. start + out.size of a tensor; any thread may, at any time.

@@ -127,14 +127,14 @@ def check_shards(shards: Shards, contents: Sequence[Contents]) -> list[Contents]
 def _check_repeats(files: Sequence[Path], contents: Sequence[Contents]) -> None:
     seen: dict[str, Path] = {}
     for path, found in zip(files, contents, strict=True):
-        for entry in found.entries:
-            if entry.name in seen:
-                other = seen[entry.name].name
+        for name in (*(entry.name for entry in found.entries), *(name for name, _ in found.unread)):
+            if name in seen:
+                other = seen[name].name
                 raise StorageError(
-                    f"{path}: tensor {shorten(entry.name)} is in {other!r} too, and there is no "
+                    f"{path}: tensor {shorten(name)} is in {other!r} too, and there is no "
                     f"index; name one of the files"
                 )
-            seen[entry.name] = path
+            seen[name] = path
 
 
 def _as_indexed(shards: Shards, shard: str, found: Contents) -> Contents:
@@ -154,4 +154,5 @@ def _as_indexed(shards: Shards, shard: str, found: Contents) -> Contents:
         offsets=tuple(offset for _, offset in kept),
         metadata=found.metadata,
         unread=found.unread + tuple(row for row in extra if row[0] not in named),
+        raw=found.raw,
     )

@@ -14,7 +14,7 @@ from initlib._checkpoint import Checkpoint, Stored, open_checkpoint
 from initlib._compare import multi_index
 from initlib._description import SCHEMA_VERSION, Unread
 from initlib._diff._distance import Distance
-from initlib._diff._pairs import Pairs
+from initlib._diff._pairs import Pair, Pairs
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, did_you_mean
 from initlib._provenance import KEY
@@ -35,7 +35,7 @@ class TensorDifference:
         kind: "added" if only B has it, "removed" if only A does; else "reshaped" if the shapes
             differ, "recast" if the dtypes do, and otherwise "changed".
         a_dtype: its dtype in A, None if it isn't there. Of something that initlib doesn't read,
-            what it is.
+            what it is; it has no figures.
         b_dtype: likewise in B.
         a_shape: its shape in A, None if it isn't there.
         b_shape: likewise in B.
@@ -93,11 +93,13 @@ class Difference:
     Attributes:
         a: the first checkpoint, as it was given.
         b: the second.
-        same: whether they hold the same tensors, to the last bit; metadata doesn't count.
-        equal: how many tensors are the same in both.
+        same: whether all that they hold was compared and is the same, to the last bit; metadata
+            doesn't count.
+        equal: how many tensors are the same in both, those included of which initlib lacks the
+            dtype but knows the bytes.
         tensors: those that aren't, sorted by name.
         metadata: what differs there, provenance aside.
-        unread: what both hold but initlib doesn't read; it wasn't compared.
+        unread: what both hold but initlib doesn't read; it wasn't compared, and may differ.
         hint: what may explain why so much differs; None if nothing comes to mind.
         nbytes: bytes of values in A that were compared.
         seconds: how long it took.
@@ -149,20 +151,24 @@ def diff(
         one, other = _Side.of(first, globs), _Side.of(second, globs)
         shared = [(stored, other.stored.get(name)) for name, stored in one.stored.items()]
         both = [(x, y) for x, y in shared if y is not None]
-        pairs = Pairs(first, second, [pair for pair in both if _as_many(*pair)])
+        raw = [(one.raw[name][0], other.raw[name][0]) for name in one.raw_like(other)]
+        pairs = Pairs(first, second, [pair for pair in (*both, *raw) if _as_many(*pair)])
         far = iter(pairs.distances(workers, progress))
         compared = [_compared(*pair, next(far) if _as_many(*pair) else None) for pair in both]
+        unlike = [not _as_many(*pair) or next(far) is not None for pair in raw]
+        compared += [_raw_compared(one, other, *row) for row in zip(raw, unlike, strict=True)]
         metadata = tuple(_metadata(_texts(first), _texts(second)))
     rows = [row for row in compared if row is not None]
     rows += _on_one_side(one, other)
+    unread = one.unread_like(other)
     return Difference(
         a=os.fspath(a),
         b=os.fspath(b),
-        same=not rows,
+        same=not rows and not unread,
         equal=len(compared) - sum(row is not None for row in compared),
         tensors=tuple(sorted(rows, key=lambda row: row.name)),
         metadata=metadata,
-        unread=tuple(each for each in one.unread.values() if _is_unread(each, other)),
+        unread=unread,
         hint=_hint(one, other),
         nbytes=pairs.nbytes,
         seconds=time.perf_counter() - begin,
@@ -175,6 +181,7 @@ class _Side:
 
     stored: dict[str, Stored]
     unread: dict[str, Unread]
+    raw: dict[str, tuple[Stored, tuple[int, ...]]]
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, globs: Sequence[str] = ()) -> _Side:
@@ -182,12 +189,24 @@ class _Side:
         return cls(
             {t.entry.name: t for t in checkpoint.tensors if _matches(t.entry.name, globs)},
             {each.name: each for each in checkpoint.unread if _matches(each.name, globs)},
+            {name: raw for name, raw in checkpoint.raw.items() if _matches(name, globs)},
         )
 
     @property
     def names(self) -> list[str]:
         """Everything's names."""
         return [*self.stored, *self.unread]
+
+    def raw_like(self, other: _Side) -> list[str]:
+        """Return names of what both hold in a dtype that initlib lacks: their bytes are known."""
+        names = [name for name in self.raw if name in other.raw]
+        return [name for name in names if _is_unread(self.unread[name], other)]
+
+    def unread_like(self, other: _Side) -> tuple[Unread, ...]:
+        """Return what both hold and nothing more is known of."""
+        alike = [each for each in self.unread.values() if _is_unread(each, other)]
+        raw = self.raw_like(other)
+        return tuple(each for each in alike if each.name not in raw)
 
     def told(self, name: str) -> tuple[str | None, tuple[int, ...] | None]:
         """Return the dtype and shape of what has a name, as far as they are known."""
@@ -208,7 +227,7 @@ def _check_globs(globs: Sequence[str], names: Sequence[str]) -> None:
 
 
 def _is_unread(each: Unread, other: _Side) -> bool:
-    """Tell whether another checkpoint has the same thing, of which nothing more is known."""
+    """Tell whether another checkpoint has something of this name and kind, which isn't read."""
     return each.name in other.unread and other.unread[each.name].what == each.what
 
 
@@ -255,6 +274,16 @@ def _compared(a: Stored, b: Stored, far: Distance | None) -> TensorDifference | 
         max_difference=far.largest,
         rms=_finite(far.norm / math.sqrt(size - far.odd)) if size else 0.0,
         relative_rms=_finite(far.norm / far.reference) if far.reference else None,
+    )
+
+
+def _raw_compared(one: _Side, other: _Side, pair: Pair, unlike: bool) -> TensorDifference | None:
+    """Return how two tensors of a dtype that initlib lacks differ, given whether their bytes do."""
+    name = pair[0].entry.name
+    what, shapes = one.unread[name].what, (one.raw[name][1], other.raw[name][1])
+    kind: Kind = "changed" if shapes[0] == shapes[1] else "reshaped"
+    return (
+        TensorDifference(name, kind, what, what, *shapes) if unlike or kind != "changed" else None
     )
 
 

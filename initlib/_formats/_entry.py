@@ -47,6 +47,21 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """A tensor whose dtype is none of initlib's, of which the bytes are known.
+
+    Attributes:
+        entry: its bytes.
+        offset: the byte of the file at which they start.
+        shape: of the tensor, in elements.
+    """
+
+    entry: Entry
+    offset: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """What a file holds.
 
@@ -57,12 +72,14 @@ class Contents:
             compressed, big-endian), so that only the format's own library can read them.
         metadata: texts by key; empty if there are none.
         unread: the name of whatever else is in the file, and what it is: "dtype F4", "strings".
+        raw: those of them that are tensors, where their bytes lie in one piece.
     """
 
     entries: tuple[Entry, ...]
     offsets: tuple[int | None, ...]
     metadata: dict[str, str]
     unread: tuple[tuple[str, str], ...] = ()
+    raw: tuple[Raw, ...] = ()
 
 
 class EntryError(RequestError):

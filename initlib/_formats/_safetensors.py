@@ -17,6 +17,7 @@ from initlib._formats._entry import (
     Contents,
     Entry,
     EntryError,
+    Raw,
     as_metadata,
     check_names,
     check_replacement,
@@ -221,11 +222,13 @@ def _contents(
     if start + end != size:
         raise ValueError(f"expected {start + end} bytes, got {size}")
     ours = [(tensor, tensor.entry) for tensor in tensors if tensor.entry is not None]
+    others = [tensor for tensor in tensors if tensor.entry is None]
     return Contents(
         entries=tuple(entry for _, entry in ours),
         offsets=tuple(start + tensor.begin for tensor, _ in ours),
         metadata=metadata,
-        unread=tuple((t.name, f"dtype {shorten(t.code)[1:-1]}") for t in tensors if not t.entry),
+        unread=tuple((t.name, f"dtype {shorten(t.code)[1:-1]}") for t in others),
+        raw=tuple(Raw(t.as_bytes, start + t.begin, t.shape) for t in others),
     )
 
 
@@ -237,6 +240,12 @@ class _Tensor(NamedTuple):
     begin: int
     end: int
     entry: Entry | None
+    shape: tuple[int, ...]
+
+    @property
+    def as_bytes(self) -> Entry:
+        """The tensor as so many bytes."""
+        return Entry(self.name, DTYPES["uint8"], (self.end - self.begin,))
 
 
 def _tensor(name: str, value: Any) -> _Tensor:
@@ -252,8 +261,9 @@ def _tensor(name: str, value: Any) -> _Tensor:
             if end < begin or (bits is not None and 8 * (end - begin) != bits * _count(shape)):
                 wanted = f"{code} of shape {shorten(str(shape))[1:-1]}"
                 raise ValueError(f"tensor {shorten(name)} has {end - begin} bytes for {wanted}")
-            entry = None if dtype is None else Entry(name, dtype, tuple(shape))
-            return _Tensor(name, code, begin, end, entry)
+            axes = tuple(shape)
+            entry = None if dtype is None else Entry(name, dtype, axes)
+            return _Tensor(name, code, begin, end, entry, axes)
     raise ValueError(f"tensor {shorten(name)} has no proper dtype, shape and data_offsets")
 
 

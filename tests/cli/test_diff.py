@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import ml_dtypes
 import numpy as np
 import pytest
@@ -70,6 +71,26 @@ def test_only_json_and_quiet(initgen, files):
     assert (found["same"], found["equal"], found["tensors"][0]["not_finite"]) == (False, 1, 1)
     run = initgen("diff", "a.safetensors", "b.safetensors", "--quiet")
     assert (run.returncode, run.stdout, run.stderr) == (1, "", "")
+
+
+def test_something_was_not_compared(initgen, tmp_path):
+    for name in ("a.h5", "b.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["w"] = np.ones(3)
+            file["x"] = f"text of {name}"
+    run = initgen("diff", "a.h5", "b.h5")
+    assert (run.returncode, run.stderr) == (3, "initgen: can't compare 'x' (strings)\n")
+    row, last = run.stdout.splitlines()
+    assert row == "x  unread  strings, not compared"
+    assert last.startswith("1 tensor, the same to the last bit; 1 not compared (24B in ")
+    run = initgen("diff", "a.h5", "b.h5", "--json")
+    assert (run.returncode, json.loads(run.stdout)["same"]) == (3, False)
+    with h5py.File(tmp_path / "b.h5", "r+") as file:
+        file["w"][1] = 2
+    run = initgen("diff", "a.h5", "b.h5")
+    assert (run.returncode, run.stderr) == (1, "")
+    last = run.stdout.splitlines()[-1]
+    assert last.startswith("1 of 1 tensor differ: 1 changed; 1 not compared (")
 
 
 def test_hint(initgen, tmp_path):

@@ -1,5 +1,6 @@
 """`initlib.diff`: how two checkpoints differ."""
 
+import json
 import math
 import warnings
 
@@ -254,6 +255,40 @@ def test_what_is_not_a_tensor(tmp_path):
     assert (y.name, y.kind, y.b_dtype, y.elements) == ("y", "recast", "float64", None)
     assert (z.name, z.kind, z.b_dtype) == ("z", "removed", None)
     assert not found.same
+
+
+def test_what_was_not_compared_is_not_the_same(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["w"] = np.ones(3)
+            file["x"] = f"text of {name}"
+    found = initlib.diff(tmp_path / "a.h5", tmp_path / "b.h5")
+    assert (found.same, found.equal, found.tensors) == (False, 1, ())
+    assert [each.name for each in found.unread] == ["x"]
+    assert initlib.diff(tmp_path / "a.h5", tmp_path / "b.h5", only="w").same
+
+
+def test_bytes_of_dtypes_that_initlib_lacks_are_compared(tmp_path):
+    def write_raw(name, data, shape=(4, 2), code="F4"):
+        places = {"dtype": code, "shape": shape, "data_offsets": [0, len(data)]}
+        header = json.dumps({"w": places}).encode()
+        (tmp_path / name).write_bytes(len(header).to_bytes(8, "little") + header + data)
+
+    write_raw("a.safetensors", b"abcd")
+    write_raw("same.safetensors", b"abcd")
+    found = initlib.diff(tmp_path / "a.safetensors", tmp_path / "same.safetensors")
+    assert (found.same, found.equal, found.nbytes, found.unread) == (True, 1, 4, ())
+    for data, shape, code, kind in (
+        (b"abcD", (4, 2), "F4", "changed"),
+        (b"abcd", (2, 4), "F4", "reshaped"),
+        (b"abcde", (5, 2), "F4", "reshaped"),
+        (b"abcd", (4,), "F8_E8M0", "recast"),
+    ):
+        write_raw("b.safetensors", data, shape, code)
+        found = initlib.diff(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+        (row,) = found.tensors
+        assert (found.same, found.unread, row.kind) == (False, (), kind)
+        assert (row.a_dtype, row.b_dtype, row.elements) == ("dtype F4", f"dtype {code}", None)
 
 
 def test_progress(compare):
