@@ -93,7 +93,9 @@ def _summary(found: initlib.Verified) -> str:
     how = f" ({how})" if how else ""
     took = f"in {found.seconds:.2f} s"
     if found.same:
-        return f"{tensors}, {size}: every bit is as {source}{how} {took}"
+        made = ", and was made from the manifest" if found.recorded else ""
+        return f"{tensors}, {size}: every bit is as {source}{how}{made} {took}"
     if found.different:
         return f"{found.different:,} of {tensors} aren't as {source}{how} {took}"
-    return f"{tensors}, {size}: the values are as {source}{how}, but the file isn't {took}"
+    but = "the manifest isn't what made them" if found.recorded is False else "the file isn't"
+    return f"{tensors}, {size}: the values are as {source}{how}, but {but} {took}"

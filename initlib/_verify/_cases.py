@@ -36,6 +36,7 @@ class Case:
         verdicts: of tensors that can't be compared.
         problem: what is wrong with the file beside its values; None if nothing is.
         notes: what else is to be known.
+        recorded: whether a manifest that it isn't held against is the one it was made from.
     """
 
     plan: Plan
@@ -45,6 +46,7 @@ class Case:
     verdicts: tuple[TensorVerdict, ...] = ()
     problem: str | None = None
     notes: tuple[str, ...] = ()
+    recorded: bool | None = None
 
 
 @contextmanager
@@ -69,7 +71,9 @@ def against_provenance(
     record = _record(path, metadata)
     plan = _recorded_plan(path, record)
     layout = layout_of(path, file_format, plan.entries, metadata)
-    problems = [*_contradictions(record, metadata, plan, manifest)]
+    others = [] if manifest is None else [*_other_manifest(record, manifest)]
+    recorded = None if manifest is None else not others
+    problems = [*_contradictions(record, metadata, plan), *others]
     notes: tuple[str, ...] = ()
     if allow_code and any(tensor.initializer is None for tensor in plan.tensors):
         plan = make_plan(plan.manifest, only=plan.only, allow_code=True)
@@ -82,12 +86,12 @@ def against_provenance(
         with Source.open(path) as source:
             read = _reader(source, plan.entries, layout.offsets)
             problem = "; ".join(problems) or None
-            yield Case(plan, read, layout.offsets, record.digests, (), problem, notes)
+            yield Case(plan, read, layout.offsets, record.digests, (), problem, notes, recorded)
         return
     with open_checkpoint(path) as checkpoint:
         case = _matched(plan, checkpoint, record)
         problems.append(_rewritten(layout, same=not case.verdicts))
-        yield replace(case, problem="; ".join(problems), notes=notes)
+        yield replace(case, problem="; ".join(problems), notes=notes, recorded=recorded)
 
 
 @contextmanager
@@ -148,9 +152,7 @@ def _recorded_plan(path: Path, record: Record) -> Plan:
     return plan
 
 
-def _contradictions(
-    record: Record, metadata: Mapping[str, str], plan: Plan, manifest: Manifest | None
-) -> Iterator[str]:
+def _contradictions(record: Record, metadata: Mapping[str, str], plan: Plan) -> Iterator[str]:
     """Yield what is wrong with a provenance that can be read."""
     if checksum(metadata) != record.checksum:
         yield "its metadata isn't as it was written: the checksum doesn't fit"
@@ -164,8 +166,6 @@ def _contradictions(
         for tensor in distinct.values():
             if record.initializer(tensor.entry.name) != resolved(tensor):
                 yield f"it names another initializer of {tensor.entry.name!r} than its manifest"
-    if manifest is not None:
-        yield from _other_manifest(record, manifest)
 
 
 def _other_manifest(record: Record, manifest: Manifest) -> Iterator[str]:

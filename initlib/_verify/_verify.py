@@ -31,10 +31,13 @@ class Verified:
     Attributes:
         path: the checkpoint, as it was given.
         same: whether it is what it should be, to the last bit.
-        by: what says what it should be: its own "provenance", or a "manifest".
+        by: what says what its values should be: its own "provenance", or a "manifest". Digests
+            are in the provenance alone.
         quick: whether digests alone were compared.
+        recorded: with `quick`, whether the manifest that was given is the one it was made from;
+            None if none was given.
         header: what is wrong with the file beside the values; None if nothing is. Against a
-            manifest only its tensors count, unless digests alone were compared.
+            manifest only its tensors count.
         notes: what else is to be known, such as that custom code has changed.
         values: how many tensors were made again and have the same bits.
         tolerance: how many are as near as their initializers promise, with the recorded digest.
@@ -52,6 +55,7 @@ class Verified:
     same: bool
     by: Literal["provenance", "manifest"]
     quick: bool
+    recorded: bool | None
     header: str | None
     notes: tuple[str, ...]
     values: int
@@ -83,7 +87,8 @@ def verify(
     Args:
         path: the checkpoint; with `manifest` anyone's.
         manifest: what it should be, as `generate` takes it; None goes by the file's provenance.
-        quick: make nothing again, but compare the values' digests with the recorded ones.
+        quick: make nothing again, but compare the values' digests with the recorded ones, and a
+            manifest with the one that is recorded.
         allow_code: let custom initializers run, whose code is looked for beside the manifest or, if
             there is none, beside the file. Otherwise their tensors are compared by digest.
         threads: how many threads to use; None is one for each core.
@@ -105,8 +110,9 @@ def verify(
     return Verified(
         path=os.fspath(path),
         same=case.problem is None and not different,
-        by="provenance" if manifest is None else "manifest",
+        by="provenance" if manifest is None or quick else "manifest",
         quick=quick,
+        recorded=case.recorded,
         header=case.problem,
         notes=case.notes,
         values=counts["values"],

@@ -26,6 +26,10 @@ def flip(path, place):
     [
         ([], "every bit is as its provenance says (2 made again) in "),
         (["--quick"], "every bit is as its provenance says (2 by digest) in "),
+        (
+            ["--quick", "--manifest", "mlp.yaml"],
+            "every bit is as its provenance says (2 by digest), and was made from the manifest in ",
+        ),
         (["--manifest", "mlp.yaml"], "every bit is as the manifest says (2 made again) in "),
         (["--threads", "1", "--memory", "2MiB"], "every bit is as its provenance says (2 made"),
     ],
@@ -64,6 +68,19 @@ def test_a_header_that_differs(initgen, made):
         "m.safetensors: its metadata isn't as it was written: the checksum doesn't fit"
     )
     assert "the values are as its provenance says (2 made again), but the file isn't in" in last
+
+
+def test_quick_against_another_manifest(initgen, made):
+    text = (made.parent / "mlp.yaml").read_text()
+    (made.parent / "other.yaml").write_text(text.replace("seed: 42", "seed: 7"))
+    run = initgen("verify", "m.safetensors", "--quick", "--manifest", "other.yaml")
+    assert (run.returncode, run.stderr) == (1, "")
+    first, last = run.stdout.splitlines()
+    assert first == "m.safetensors: it was made from another manifest, with seed 42, not 7"
+    assert last.startswith(
+        "m.safetensors: 2 tensors, 785.0KiB: the values are as its provenance says (2 by digest), "
+        "but the manifest isn't what made them in "
+    )
 
 
 def test_json_and_quiet(initgen, made):

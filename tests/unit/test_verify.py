@@ -520,9 +520,13 @@ def test_what_is_not_a_tensor_is_unexpected_or_missing(tmp_path):
 
 
 def test_quick_against_a_manifest_compares_hashes(made):
-    assert initlib.verify(made, manifest=MANIFEST, quick=True).same
+    found = initlib.verify(made, manifest=MANIFEST, quick=True)
+    assert (found.same, found.by, found.recorded) == (True, "provenance", True)
+    assert initlib.verify(made, quick=True).recorded is None
     found = initlib.verify(made, manifest={**MANIFEST, "seed": 4}, quick=True)
-    assert (found.same, found.by, found.different) == (False, "manifest", 0)
+    # Digests say that the values are the recorded ones, and nothing of the manifest's.
+    assert (found.same, found.by, found.recorded) == (False, "provenance", False)
+    assert (found.different, found.digest) == (0, 6)
     assert found.header == "it was made from another manifest, with seed 3, not 4"
 
 
@@ -537,6 +541,7 @@ def test_a_part_of_a_manifest(tmp_path, suffix):
     assert found.notes == ("it was made with --only b/*",)
     found = initlib.verify(path, manifest=MANIFEST, quick=True)
     assert (found.same, found.header) == (False, "it was made with --only b/*")
+    assert found.recorded is False
 
 
 def test_nothing_to_compare(tmp_path):
