@@ -51,14 +51,14 @@ def describe(
         ),
     ] = 0,
     sort: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="KEY",
             help="name, dtype, verdict; or a figure, the largest first: parameters, nbytes, "
             "fan_in, fan_out, mean, stddev, min, max, skewness, kurtosis, l2, zeros, nan, "
-            "infinite.",
+            "infinite.  [default: name]",
         ),
-    ] = "name",
+    ] = None,
     layout: Annotated[
         str | None,
         typer.Option(
@@ -78,13 +78,16 @@ def describe(
     csv: Annotated[
         bool, typer.Option("--csv", help="Print a line of values for each tensor.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors, and --json or --csv, alone.")
+    ] = False,
 ) -> None:
     """Show what is in a checkpoint, or what a manifest would make.
 
     A checkpoint's values are read once. Where the file or --manifest tells their initializers, they
     are held against what those promise: a tensor is off if chance alone makes such values in one of
-    1,000 checkpoints at most. Of a manifest, what looks like a mistake is told.
+    1,000 checkpoints at most. Of a manifest, what looks like a mistake is told; its options are
+    --filter and --format.
     """
     if as_json and csv:
         raise initlib.RequestError("expected --json or --csv, received both")
@@ -107,7 +110,7 @@ def describe(
     if html is not None:
         _write_page(found, html)
     _signals.ignore()
-    if not quiet:
+    if as_json or csv or not quiet:
         show(_as_text(found, as_json=as_json, csv=csv, detailed=tensor is not None))
     if isinstance(found, initlib.Description) and found.unread:
         _fail_for(found)

@@ -27,7 +27,9 @@ def diff(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors, and --json, alone.")
+    ] = False,
 ) -> None:
     """Tell which tensors of two checkpoints differ, and by how much.
 

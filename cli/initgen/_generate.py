@@ -53,7 +53,9 @@ def generate(
         bool, typer.Option("--allow-code", help="Let the manifest's own Python code run.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors, and --json, alone.")
+    ] = False,
 ) -> None:
     """Write the checkpoint that a manifest describes.
 

@@ -39,7 +39,9 @@ def verify(
     threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
     memory: Annotated[str, typer.Option(help="What buffers may take in all.")] = "64MiB",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors, and --json, alone.")
+    ] = False,
 ) -> None:
     """Make a checkpoint's tensors again and compare them, bit for bit.
 

@@ -35,7 +35,7 @@ def describe(
     filter: str | Sequence[str] = (),
     tensor: str | None = None,
     depth: int = 0,
-    sort: str = "name",
+    sort: str | None = None,
     layout: str | None = None,
     format: str | None = None,
     threads: int | None = None,
@@ -48,13 +48,15 @@ def describe(
 
     Args:
         target: a safetensors or HDF5 file, a folder or an index of safetensors shards, a `.keras`
-            archive; or a manifest, as `generate` takes it.
+            archive; or a manifest, as `generate` takes it, of which only `filter` and `format` are
+            options.
         manifest: tells the initializers of a checkpoint, instead of its own provenance.
         filter: a glob or globs of tensor names: others are left out.
         tensor: the name of the one tensor to look at, with its singular values.
         depth: with it come figures of groups: tensors whose names begin alike until so many dots or
             slashes.
-        sort: "name", "dtype" or "verdict", or a figure, of which the largest comes first.
+        sort: "name" (so does None), "dtype" or "verdict", or a figure, of which the largest comes
+            first.
         layout: "keras" for shapes (...kernel, in, out), "torch" for (out, in, ...kernel); None is
             what provenance or manifest say, else torch for safetensors and keras for others.
         format: of the file that a manifest would make, "safetensors" if it is None.
@@ -69,13 +71,20 @@ def describe(
         StorageError: the checkpoint can't be read, is damaged, or is none.
     """
     globs = (filter,) if isinstance(filter, str) else tuple(filter)
-    selection = Selection(globs, tensor, depth, sort, layout)
+    selection = Selection(globs, tensor, depth, sort or "name", layout)
     selection.check()
     if not isinstance(target, str | os.PathLike) or _is_manifest(target):
-        if manifest is not None or tensor is not None or depth:
-            raise RequestError("manifest, tensor and depth are for checkpoints, not for manifests")
-        plan = make_plan(_manifest.read(target), only=globs, skip_code=True)
-        return outline(plan, plan.manifest.source, format_for("", format or "safetensors"))
+        _refuse(
+            "checkpoints, not for manifests",
+            manifest=manifest,
+            tensor=tensor,
+            depth=depth or None,
+            sort=sort,
+            layout=layout,
+            threads=threads,
+        )
+        return outline(_manifest.read(target), globs, format_for("", format or "safetensors"))
+    _refuse("manifests, not for checkpoints", format=format)
     begin = time.perf_counter()
     workers = thread_count(threads)
     with open_checkpoint(target) as checkpoint:
@@ -84,6 +93,13 @@ def describe(
             source = Manifested.of(make_plan(_manifest.read(manifest), skip_code=True))
         found = _Survey(checkpoint, source, selection).describe(workers, progress)
     return replace(found, seconds=time.perf_counter() - begin)
+
+
+def _refuse(what: str, **options: object) -> None:
+    """Raise RequestError if an option was given that isn't for what is described."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise RequestError(f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for {what}")
 
 
 def _is_manifest(path: str | os.PathLike[str]) -> bool:

@@ -8,7 +8,8 @@ from initlib._description import Expected, Outline, PlannedTensor
 from initlib._dtypes import dtype_name
 from initlib._expected import promise
 from initlib._formats import Format
-from initlib._plan import Plan, TensorPlan
+from initlib._manifest import Manifest
+from initlib._plan import TensorPlan, make_plan
 from initlib._provenance import Provenance
 from initlib.initializers import Orthogonal, VarianceScaling, compute_fans, distribution
 
@@ -16,24 +17,31 @@ from initlib.initializers import Orthogonal, VarianceScaling, compute_fans, dist
 LONGEST_KERNEL = 16
 
 
-def outline(plan: Plan, path: str, file_format: Format) -> Outline:
-    """Describe what a plan makes.
+def outline(manifest: Manifest, globs: Sequence[str], file_format: Format) -> Outline:
+    """Describe what a manifest makes.
+
+    Args:
+        manifest: the manifest.
+        globs: of tensors' names; others are left out.
+        file_format: of the file.
 
     Raises:
-        RequestError: the format can't hold it.
+        RequestError: a tensor can't be made, a glob matches none, or the format can't hold them.
     """
+    plan = make_plan(manifest, only=globs, skip_code=True)
+    # What a tensor looks like depends on those beside it, which may be left out.
+    whole = make_plan(manifest, skip_code=True) if globs else plan
     provenance = Provenance(plan)
     places = provenance.metadata()
     plan.check(file_format, places)
     offsets, size = file_format.layout(plan.entries, places)
-    suspect = _Suspicions(plan.tensors)
-    rows = tuple(
-        _planned(tensor, offset, suspect)
-        for tensor, offset in zip(plan.tensors, offsets, strict=True)
-    )
+    found = dict(zip((entry.name for entry in plan.entries), offsets, strict=True))
+    suspect = _Suspicions(whole.tensors)
+    planned = [_planned(each, found.get(each.entry.name, 0), suspect) for each in whole.tensors]
+    rows = tuple(row for row in planned if row.name in found)
     totals = plan.parameters, plan.nbytes, size
     sha256, seed = provenance.manifest_sha256, plan.manifest.seed
-    return Outline(path, file_format.name, sha256, seed, *totals, rows)
+    return Outline(manifest.source, file_format.name, sha256, seed, *totals, rows)
 
 
 def _planned(tensor: TensorPlan, offset: int, suspect: _Suspicions) -> PlannedTensor:

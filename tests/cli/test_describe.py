@@ -83,6 +83,9 @@ def test_json_and_csv(initgen, model):
     assert float(rows[1]["expected_stddev"]) == found["tensors"][1]["expected"]["stddev"]
     assert json.loads(rows[1]["shape"]) == [64, 32]
     assert rows[1]["judgement_verdict"] == "ok"
+    for option in ("--json", "--csv"):
+        quiet = initgen("describe", "m.safetensors", option, "--quiet")
+        assert (quiet.returncode, quiet.stdout.count("h.0.w")) == (0, 1)
     run = initgen("describe", "m.safetensors", "--csv", "--json")
     assert run.returncode == 2
     assert run.stderr == "initgen: expected --json or --csv, received both\n"

@@ -294,10 +294,26 @@ def test_wrong_requests(model, options, message):
         initlib.describe(model, **options)
 
 
-def test_options_for_checkpoints_alone(model):
-    for options in ({"depth": 1}, {"tensor": "w"}, {"manifest": {"layers": LAYERS}}):
-        with pytest.raises(initlib.RequestError, match="are for checkpoints"):
-            initlib.describe({"layers": LAYERS}, **options)
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"depth": 1}, "depth is for checkpoints, not for manifests"),
+        ({"tensor": "w"}, "tensor is for"),
+        ({"manifest": {"layers": LAYERS}}, "manifest is for"),
+        ({"sort": "name"}, "sort is for"),
+        ({"layout": "keras"}, "layout is for"),
+        ({"threads": 0}, "threads is for"),
+        ({"tensor": "w", "threads": 2, "depth": 3}, "tensor and depth and threads are for"),
+    ],
+)
+def test_options_for_checkpoints_alone(options, problem):
+    with pytest.raises(initlib.RequestError, match=problem):
+        initlib.describe({"layers": LAYERS}, **options)
+
+
+def test_options_for_manifests_alone(model):
+    with pytest.raises(initlib.RequestError, match="format is for manifests, not for checkpoints"):
+        initlib.describe(model, format="hdf5")
 
 
 def test_json_is_what_the_types_say(model, tmp_path):
@@ -329,8 +345,8 @@ def test_an_outline_is_what_generate_does(tmp_path, format):
     assert (tensors["h.0.w"].fan_in, tensors["h.0.w"].fan_out) == (40, 30)
 
 
-def warnings(layers, **rest):
-    found = initlib.describe({"layers": layers, **rest})
+def warnings(layers, *globs, **rest):
+    found = initlib.describe({"layers": layers, **rest}, filter=globs)
     return {tensor.name: tensor.warnings for tensor in found.tensors if tensor.warnings}
 
 
@@ -346,6 +362,7 @@ def test_what_looks_like_a_mistake():
     twice = [layer(name, [3, 4], "he_normal(seed=1)") for name in "ab"]
     assert warnings(twice).keys() == {"b"}
     assert "same values as 'a'" in warnings(twice)["b"][0]
+    assert warnings(twice, "b") == warnings(twice)
 
 
 @pytest.mark.parametrize(
@@ -364,6 +381,8 @@ def test_shapes_that_look_transposed(shape, bias, wrong):
     assert warnings(layers, layout=right) == {}
     (found,) = warnings(layers, layout=wrong)["a.weight"]
     assert found == f"its shape looks like layout {right}, but is read as {wrong}"
+    # The bias tells, shown or not.
+    assert warnings(layers, "*.weight", layout=wrong) == {"a.weight": (found,)}
     # Fans are of no importance to others.
     layers[0]["initializer"] = "random_normal"
     assert warnings(layers, layout=wrong) == {}
