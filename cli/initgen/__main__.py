@@ -9,7 +9,7 @@ import sys
 
 from initgen import _signals
 from initgen._app import app
-from initgen._console import discard_output
+from initgen._console import complain, discard_output
 
 # Exit codes: 1 is for commands that answer no.
 REQUEST_WRONG, NOT_DONE = 2, 3
@@ -58,7 +58,7 @@ def _open_standard_streams() -> None:
 def _fail(message: str, code: int) -> None:
     # Nothing is to be done where messages can't be written either.
     with contextlib.suppress(OSError):
-        print(f"initgen: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
+        complain(message)
     sys.exit(code)
 
 

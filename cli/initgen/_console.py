@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +11,26 @@ from contextlib import contextmanager
 Progress = Callable[[int, int], None]
 
 
-def show(text: str) -> None:
-    """Print a result; a reader that has had enough, as `head` has, is no error."""
+def show(*lines: str) -> None:
+    """Print a result for people, line by line; names in it can't command the terminal."""
+    _print("\n".join(map(printable, lines)))
+
+
+def show_data(text: str) -> None:
+    """Print a result for programs: as it is, in UTF-8 whatever the locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files need not be text.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    _print(text)
+
+
+def complain(message: str) -> None:
+    """Print in one line what went wrong."""
+    print(f"initgen: {printable(' '.join(message.splitlines()))}", file=sys.stderr, flush=True)
+
+
+def _print(text: str) -> None:
+    """Print a text; a reader that has had enough, as `head` has, is no error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -25,11 +44,11 @@ def discard_output() -> None:
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table."""
-    show(table(header, rows))
+    show(*table(header, rows))
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return columns side by side, as wide as what is in them.
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of columns side by side, as wide as what is in them.
 
     Args:
         header: names of the columns; those that begin with > are aligned to the right.
@@ -43,7 +62,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         places = zip(row, widths, right, strict=True)
         line = (text.rjust(width) if end else text.ljust(width) for text, width, end in places)
         lines.append("  ".join(line).rstrip())
-    return "\n".join(lines)
+    return lines
 
 
 def printable(text: str) -> str:

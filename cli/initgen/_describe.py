@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +12,8 @@ import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import progress_bar, show
-from initgen._describe_text import as_csv, description_text, outline_text, tensor_text
+from initgen._console import complain, progress_bar, show, show_data
+from initgen._describe_text import as_csv, description_lines, outline_lines, tensor_lines
 
 NOT_DONE = 3
 
@@ -110,22 +109,20 @@ def describe(
     if html is not None:
         _write_page(found, html)
     _signals.ignore()
-    if as_json or csv or not quiet:
-        show(_as_text(found, as_json=as_json, csv=csv, detailed=tensor is not None))
+    if as_json:
+        show_data(json.dumps(dataclasses.asdict(found)))
+    elif csv:
+        show_data(as_csv(found))
+    elif not quiet:
+        show(*_lines(found, detailed=tensor is not None))
     if isinstance(found, initlib.Description) and found.unread:
         _fail_for(found)
 
 
-def _as_text(
-    found: initlib.Description | initlib.Outline, *, as_json: bool, csv: bool, detailed: bool
-) -> str:
-    if as_json:
-        return json.dumps(dataclasses.asdict(found))
-    if csv:
-        return as_csv(found.tensors)
+def _lines(found: initlib.Description | initlib.Outline, *, detailed: bool) -> list[str]:
     if isinstance(found, initlib.Outline):
-        return outline_text(found)
-    return tensor_text(found) if detailed else description_text(found)
+        return outline_lines(found)
+    return tensor_lines(found) if detailed else description_lines(found)
 
 
 def _write_page(found: initlib.Description | initlib.Outline, path: Path) -> None:
@@ -151,6 +148,5 @@ def _fail_for(found: initlib.Description) -> None:
     count = len(found.unread)
     first = found.unread[0]
     others = f" and {count - 1:,} more" if count > 1 else ""
-    message = f"{found.path}: can't read {first.name!r} ({first.what}){others}"
-    print(f"initgen: {message}", file=sys.stderr)
+    complain(f"{found.path}: can't read {first.name!r} ({first.what}){others}")
     raise typer.Exit(NOT_DONE)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import initlib
-from initgen._console import printable, table
+from initgen._console import table
 
 # Eighths of a character, from below.
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -20,9 +20,9 @@ SMALL, TALL = 16, 10
 SHOWN = 20
 
 
-def description_text(found: initlib.Description) -> str:
+def description_lines(found: initlib.Description) -> list[str]:
     """Return a checkpoint's tables and what is to be said of it."""
-    parts = [_heading(found)]
+    parts = [[_heading(found)]]
     if found.groups:
         parts.append(table(_GROUP_HEADER, [_group_row(group) for group in found.groups]))
     if found.tensors:
@@ -30,8 +30,14 @@ def description_text(found: initlib.Description) -> str:
         if len(rows) > 1:
             rows.append(_total(found.total))
         parts.append(table(_HEADER, rows))
-    parts.append("\n".join(_conclusion(found)))
-    return "\n\n".join(parts)
+    parts.append(list(_conclusion(found)))
+    return _apart(parts)
+
+
+def _apart(parts: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of all parts, an empty one between each two."""
+    lines = [line for part in parts if part for line in ("", *part)]
+    return lines[1:]
 
 
 def _heading(found: initlib.Description) -> str:
@@ -90,19 +96,23 @@ def _conclusion(found: initlib.Description) -> Iterator[str]:
     off = [tensor for tensor in judged if tensor.judgement and tensor.judgement.problems]
     for tensor in off[:SHOWN]:
         problems = tensor.judgement.problems if tensor.judgement else ()
-        yield f"off: {printable(tensor.name)}: {'; '.join(problems)}"
+        yield f"off: {tensor.name}: {'; '.join(problems)}"
     if len(off) > SHOWN:
         yield f"off: {len(off) - SHOWN:,} more; --sort verdict lists them first"
     for name in found.missing[:SHOWN]:
-        yield f"missing: {printable(name)}"
+        yield f"missing: {name}"
     if len(found.missing) > SHOWN:
         yield f"missing: {len(found.missing) - SHOWN:,} more"
     for unread in found.unread[:SHOWN]:
-        yield f"not read: {printable(unread.name)} ({printable(unread.what)})"
+        yield f"not read: {unread.name} ({unread.what})"
     if len(found.unread) > SHOWN:
         yield f"not read: {len(found.unread) - SHOWN:,} more"
     if not judged:
-        yield "nothing tells these tensors' initializers; --manifest does"
+        known = any(tensor.expected for tensor in found.tensors)
+        if known:
+            yield "nothing is known of these initializers that could be judged"
+        elif found.tensors:
+            yield "nothing tells these tensors' initializers; --manifest does"
         return
     odds = f"by chance alone, one checkpoint in {1 / found.false_alarms:,.0f} would have any off"
     unknown = len(found.tensors) - len(judged)
@@ -115,19 +125,19 @@ def _conclusion(found: initlib.Description) -> Iterator[str]:
         yield f"all {len(judged):,} tensors are as promised{rest} ({odds})"
 
 
-def tensor_text(found: initlib.Description) -> str:
+def tensor_lines(found: initlib.Description) -> list[str]:
     """Return all that there is to say of the one tensor."""
     (tensor,) = found.tensors
     parts = [
-        f"{found.path}: {printable(tensor.name)}",
-        table(("", ""), list(_facts(tensor, found.layout))),
+        [f"{found.path}: {tensor.name}"],
+        table(("", ""), list(_facts(tensor, found.layout)))[1:],
     ]
     if tensor.expected and tensor.expected.stddev is not None:
         parts.append(table(_COMPARED, list(_compared(tensor))))
     if tensor.histogram:
-        parts.append("\n".join(_large(tensor.histogram)))
-    parts.append("\n".join(_conclusion(found)))
-    return "\n\n".join(part.strip("\n") for part in parts)
+        parts.append(list(_large(tensor.histogram)))
+    parts.append(list(_conclusion(found)))
+    return _apart(parts)
 
 
 def _facts(tensor: initlib.TensorDescription, layout: str) -> Iterator[tuple[str, str]]:
@@ -202,20 +212,20 @@ def _large(histogram: initlib.Histogram) -> Iterator[str]:
         yield f"{'':11} {histogram.below:,.0f} below, {histogram.above:,.0f} above"
 
 
-def outline_text(found: initlib.Outline) -> str:
+def outline_lines(found: initlib.Outline) -> list[str]:
     """Return the table of what a manifest would make, and what looks like a mistake in it."""
     header = (">offset", ">bytes", "dtype", "shape", "fans", "name", "initializer", ">mean")
     rows = [_planned(tensor) for tensor in found.tensors]
     total = f"{_count(len(found.tensors), 'tensor')}, {found.parameters:,} parameters"
     lines = [
-        f"{_place(found, tensor)}: {printable(tensor.name)}: {warning}"
+        f"{_place(found, tensor)}: {tensor.name}: {warning}"
         for tensor in found.tensors
         for warning in tensor.warnings
     ]
     if len(lines) > SHOWN:
         lines[SHOWN:] = [f"{len(lines) - SHOWN:,} more that look like mistakes; --json has them"]
     lines.append(f"{found.path}: {total}, {size(found.nbytes)} in a {found.format} file")
-    return "\n\n".join([table((*header, ">stddev", "support"), rows), "\n".join(lines)])
+    return _apart([table((*header, ">stddev", "support"), rows), lines])
 
 
 def _place(found: initlib.Outline, tensor: initlib.PlannedTensor) -> str:
@@ -240,18 +250,34 @@ def _planned(tensor: initlib.PlannedTensor) -> tuple[str, ...]:
     )
 
 
-def as_csv(tensors: Sequence[initlib.TensorDescription | initlib.PlannedTensor]) -> str:
+def as_csv(found: initlib.Description | initlib.Outline) -> str:
     """Return a line for each tensor, under one of column names; lists are JSON."""
-    rows = [_flat(tensor) for tensor in tensors]
+    outline = isinstance(found, initlib.Outline)
+    columns = list(_columns(initlib.PlannedTensor if outline else initlib.TensorDescription))
+    rows = [_flat(tensor) for tensor in found.tensors]
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0] if rows else (), lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().rstrip("\n")
 
 
+def _columns(kind: type) -> Iterator[str]:
+    """Yield the names of the columns; those of a tensor's parts have its name before theirs."""
+    for field in dataclasses.fields(kind):
+        if field.name == "statistics":
+            yield from (part.name for part in dataclasses.fields(initlib.Statistics))
+        elif field.name == "quantiles":
+            yield from (f"q{q:g}" for q in initlib.QUANTILES)
+        elif field.name in _PARTS:
+            parts = dataclasses.fields(_PARTS[field.name])
+            yield from (f"{field.name}_{part.name}" for part in parts)
+        else:
+            yield field.name
+
+
 def _flat(tensor: initlib.TensorDescription | initlib.PlannedTensor) -> dict[str, Any]:
-    """Return a tensor's fields side by side; those of its parts have its name before theirs."""
+    """Return a tensor's fields side by side, as `_columns` names them."""
     flat: dict[str, Any] = {}
     for key, value in dataclasses.asdict(tensor).items():
         if key == "statistics":

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from typing import Annotated
 
 import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import progress_bar, show
+from initgen._console import complain, printable, progress_bar, show, show_data
 
 DIFFERENT, NOT_DONE = 1, 3
 
@@ -41,16 +40,15 @@ def diff(
         found = initlib.diff(a, b, only=only or (), threads=threads, progress=progress)
     _signals.ignore()
     if as_json:
-        show(json.dumps(dataclasses.asdict(found)))
+        show_data(json.dumps(dataclasses.asdict(found)))
     elif not quiet:
-        show("\n".join(_lines(found)))
+        show(*_lines(found))
     if found.tensors:
         raise typer.Exit(DIFFERENT)
     if found.unread:
         count, first = len(found.unread), found.unread[0]
         others = f" and {count - 1:,} more" if count > 1 else ""
-        message = f"can't compare {first.name!r} ({first.what}){others}"
-        print(f"initgen: {message}", file=sys.stderr)
+        complain(f"can't compare {first.name!r} ({first.what}){others}")
         raise typer.Exit(NOT_DONE)
 
 
@@ -59,6 +57,7 @@ def _lines(found: initlib.Difference) -> list[str]:
     rows = [(each.name, str(each.kind), _told(each)) for each in found.tensors]
     rows += [(each.name, "unread", f"{each.what}, not compared") for each in found.unread]
     rows += [(each.key, "metadata", _texts(each)) for each in found.metadata]
+    rows = [(printable(name), kind, told) for name, kind, told in rows]
     width, kind = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
     lines = [f"{row[0]:{width}}  {row[1]:{kind}}  {row[2]}" for row in rows]
     if found.hint:

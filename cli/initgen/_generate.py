@@ -12,7 +12,7 @@ import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import progress_bar, show, show_table
+from initgen._console import progress_bar, show, show_data, show_table
 
 
 def generate(
@@ -82,7 +82,7 @@ def generate(
         )
     _signals.ignore()
     if as_json:
-        show(json.dumps(_as_dict(done, dry_run=dry_run)))
+        show_data(json.dumps(_as_dict(done, dry_run=dry_run)))
     elif not quiet:
         if dry_run:
             _print_rows(done)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import initlib
-from initgen._console import show, show_table
+from initgen._console import show, show_data, show_table
 
 
 def initializers(
@@ -24,7 +24,7 @@ def initializers(
     catalogue = initlib.initializers.catalogue
     entries = catalogue() if name is None else [initlib.initializers.lookup(name)]
     if as_json:
-        show(json.dumps({entry.name: dataclasses.asdict(entry) for entry in entries}))
+        show_data(json.dumps({entry.name: dataclasses.asdict(entry) for entry in entries}))
     elif name is not None:
         _print_details(entries[0])
     else:
@@ -38,8 +38,8 @@ def _arguments(entry: initlib.initializers.Entry) -> str:
 
 def _print_details(entry: initlib.initializers.Entry) -> None:
     """Print all that the catalogue has on one initializer."""
-    show(f"{entry.name}({_arguments(entry)})\n")
-    show(textwrap.fill(entry.summary, 80))
+    show(f"{entry.name}({_arguments(entry)})", "")
+    show(*textwrap.wrap(entry.summary, 80))
     if entry.formula:
-        show(textwrap.fill(entry.formula, 80))
-    show(f"\nIn manifests: {', '.join((*entry.aliases, entry.name))}")
+        show(*textwrap.wrap(entry.formula, 80))
+    show("", f"In manifests: {', '.join((*entry.aliases, entry.name))}")

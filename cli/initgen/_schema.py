@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import initlib
-from initgen._console import show
+from initgen._console import show_data
 
 
 def schema(
@@ -25,4 +25,4 @@ def schema(
 
     # yaml-language-server: $schema=initgen.schema.json
     """
-    show(json.dumps(initlib.schema(of), indent=2))
+    show_data(json.dumps(initlib.schema(of), indent=2))

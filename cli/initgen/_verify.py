@@ -12,7 +12,7 @@ import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import progress_bar, show
+from initgen._console import progress_bar, show, show_data
 
 
 def verify(
@@ -63,9 +63,9 @@ def verify(
         )
     _signals.ignore()
     if as_json:
-        show(json.dumps(dataclasses.asdict(found)))
+        show_data(json.dumps(dataclasses.asdict(found)))
     elif not quiet:
-        show("\n".join(_lines(found)))
+        show(*_lines(found))
     if not found.same:
         raise typer.Exit(1)
 

@@ -168,6 +168,40 @@ def test_names_cannot_command_a_terminal(initgen, tmp_path):
     assert "a\\x1b[31mb\\nc" in run.stdout
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_csv_is_utf8_in_every_locale(initgen, tmp_path, encoding):
+    save_file({"größe/層": np.ones(3, np.float32)}, tmp_path / "a.safetensors")
+    # Another encoding of the run's output would not be read here.
+    run = initgen("describe", "a.safetensors", "--csv", env={"PYTHONIOENCODING": encoding})
+    assert (run.returncode, run.stderr) == (0, "")
+    assert [row["name"] for row in csv.DictReader(io.StringIO(run.stdout))] == ["größe/層"]
+
+
+def test_csv_of_no_tensors_has_its_header(initgen, model, tmp_path):
+    save_file({}, tmp_path / "none.safetensors")
+    (tmp_path / "none.yaml").write_text("layers: []")
+    for none, some in (("none.safetensors", "m.safetensors"), ("none.yaml", "m.yaml")):
+        run = initgen("describe", none, "--csv")
+        assert (run.returncode, run.stdout.count("\n")) == (0, 1)
+        assert run.stdout == initgen("describe", some, "--csv").stdout.splitlines(True)[0]
+
+
+def test_initializers_of_which_nothing_is_known(initgen, tmp_path):
+    layers = [
+        {"name": "window", "shape": [8, 1, 5], "initializer": "stft"},
+        {"name": "empty", "shape": [0, 4], "initializer": "he_normal"},
+    ]
+    initlib.generate({"layers": layers}, tmp_path / "m.safetensors")
+    run = initgen("describe", "m.safetensors")
+    assert run.returncode == 0
+    assert "stft" in run.stdout
+    last = run.stdout.splitlines()[-1]
+    assert last == "nothing is known of these initializers that could be judged"
+    save_file({}, tmp_path / "none.safetensors")
+    run = initgen("describe", "none.safetensors")
+    assert (run.returncode, run.stdout.count("\n")) == (0, 1)
+
+
 def test_a_terminal_without_blocks(initgen, model):
     run = initgen("describe", "m.safetensors", env={"PYTHONIOENCODING": "ascii"})
     assert (run.returncode, run.stderr) == (0, "")

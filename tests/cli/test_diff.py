@@ -93,6 +93,22 @@ def test_something_was_not_compared(initgen, tmp_path):
     assert last.startswith("1 of 1 tensor differ: 1 changed; 1 not compared (")
 
 
+def test_names_cannot_command_a_terminal(initgen, tmp_path):
+    evil = "evil\x1b[2J\nfake: all fine"
+    save_file({evil: np.ones(3), "w": np.ones(2)}, tmp_path / "a.safetensors", {evil: evil})
+    save_file({evil: np.zeros(3), "w": np.zeros(2)}, tmp_path / "b.safetensors")
+    run = initgen("diff", "a.safetensors", "b.safetensors")
+    assert (run.returncode, run.stderr) == (1, "")
+    assert "\x1b" not in run.stdout
+    lines = run.stdout.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("evil\\x1b[2J\\nfake: all fine  changed   3 of 3")
+    assert lines[1].startswith("w                            changed   2 of 2")
+    assert lines[2].startswith("evil\\x1b[2J\\nfake: all fine  metadata  ")
+    run = initgen("diff", "a.safetensors", "no\x1b[2Jne")
+    assert run.stderr == "initgen: no\\x1b[2Jne: there is no such file\n"
+
+
 def test_hint(initgen, tmp_path):
     save_file({"a/w": np.ones(3)}, tmp_path / "a.safetensors")
     save_file({"a.w": np.ones(3)}, tmp_path / "b.safetensors")

@@ -83,6 +83,14 @@ def test_quick_against_another_manifest(initgen, made):
     )
 
 
+def test_names_cannot_command_a_terminal(initgen, made):
+    save_file({"evil\x1b[2J\nfake: all fine": np.ones(3)}, made)
+    run = initgen("verify", "m.safetensors", "--manifest", "mlp.yaml")
+    assert run.returncode == 1
+    assert "\x1b" not in run.stdout
+    assert "\nevil\\x1b[2J\\nfake: all fine: is unexpected (float64 [3])\n" in run.stdout
+
+
 def test_json_and_quiet(initgen, made):
     flip(made, -1)
     run = initgen("verify", "m.safetensors", "--json")
