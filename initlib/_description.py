@@ -106,6 +106,8 @@ class Spectrum:
 class Statistics:
     """Figures of a tensor's values, or of a group's; moments are over the finite ones.
 
+    Those of which float64 can't hold the sums of powers are None.
+
     Attributes:
         mean: arithmetic mean.
         stddev: standard deviation, the root of the mean squared distance from the mean.
@@ -146,9 +148,10 @@ class TensorDescription:
         file: the name of the file that it is in.
         statistics: of its values.
         quantiles: the values below which the shares `QUANTILES` of the finite values lie; None if
-            there are none. For dtypes of 16 bits and less they are exact; for others they are off
-            by at most 1/512 of their distance from the tensor's typical value.
-        histogram: of the finite values; None if there are none.
+            there are none, or if some of float64 are beyond what is told apart. For dtypes of 16
+            bits and less they are exact; for others they are off by at most 1/512 of their distance
+            from the tensor's typical value.
+        histogram: of the finite values; None where there are no quantiles.
         expected: what its initializer promises; None if nobody says which that is.
         judgement: whether it keeps that promise; None if there is nothing to hold it against.
         spectrum: singular values; only where one tensor was asked for, and only of matrices.

@@ -39,6 +39,8 @@ ENOUGH = 100
 # A distribution of more kurtosis than this has rare values far out (a narrow one between two values
 # of its dtype): its sums need so many times more draws.
 HEAVY = 5.0
+# Scores beyond this are no numbers that JSON has.
+MOST = 1e300
 # How far figures that don't depend on chance may be off, relative to the largest value: they are
 # sums of many numbers in float64.
 ROUNDING = 1e-9
@@ -108,7 +110,9 @@ def _exact(promise: Promise, summary: Summary) -> Judgement:
     room = ROUNDING * max(abs(low), abs(high))
     for name in ("mean", "stddev"):
         value, wanted = getattr(summary, name), getattr(expected, name)
-        if not problems and not abs(value - wanted) <= room:
+        if problems or value is None or wanted is None:
+            continue
+        if not abs(value - wanted) <= room:
             problems.append(f"{name} {value:.6g}, expected {wanted:.6g}")
     return _verdict(problems)
 
@@ -142,15 +146,24 @@ def _outside(summary: Summary, low: float, high: float) -> list[str]:
 def _z_mean(drawn: Rounded, summary: Summary) -> float | None:
     if drawn.kurtosis > HEAVY and summary.finite < ENOUGH * drawn.kurtosis:
         return None
-    return (summary.mean - drawn.mean) / drawn.stddev * math.sqrt(summary.finite)
+    if not math.isfinite(summary.mean):
+        return None
+    z = (summary.mean - drawn.mean) / drawn.stddev * math.sqrt(summary.finite)
+    return max(-MOST, min(z, MOST))
 
 
 def _z_stddev(drawn: Rounded, summary: Summary) -> float | None:
     # Two values at equal distances from the mean have no spread to judge: their kurtosis is 1.
     n, kurtosis = summary.finite, drawn.kurtosis
-    if n < ENOUGH * (kurtosis if kurtosis > HEAVY else 1) or kurtosis < 1 + ROUNDING:
+    if (
+        summary.stddev is None
+        or n < ENOUGH * (kurtosis if kurtosis > HEAVY else 1)
+        or kurtosis < 1 + ROUNDING
+    ):
         return None
-    ratio = (summary.m2 / n + (summary.mean - drawn.mean) ** 2) / drawn.stddev**2
+    # The squares by themselves may be beyond float64's range.
+    width, shift = summary.stddev / drawn.stddev, (summary.mean - drawn.mean) / drawn.stddev
+    ratio = min(width * width + shift * shift, MOST)
     # A gamma variable of mean 1 and variance v is a chi-square of 2 / v degrees over that number.
     spread = (kurtosis - 1) / n / 9
     return (math.cbrt(ratio) - (1 - spread)) / math.sqrt(spread)

@@ -123,9 +123,11 @@ def _given(label: str, values: Array) -> Promise:
         return Promise(Expected(label))
     low, high = float(numbers.min()), float(numbers.max())
     name: Family | None = "constant" if low == high else None
-    mean = low if low == high else float(numbers.mean())
-    stddev = 0.0 if low == high else float(numbers.std())
-    return Promise(Expected(label, name, mean, stddev, low, high), exact=True)
+    with np.errstate(over="ignore"):
+        mean = low if low == high else float(numbers.mean())
+        stddev = 0.0 if low == high else float(numbers.std())
+    known = [each if math.isfinite(each) else None for each in (mean, stddev)]
+    return Promise(Expected(label, name, known[0], known[1], low, high), exact=True)
 
 
 def _identity(label: str, gain: float, target: Target) -> Promise:

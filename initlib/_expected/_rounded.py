@@ -92,7 +92,8 @@ def cdf(law: Distribution, x: Array) -> Array:
     from scipy.special import ndtr
 
     if isinstance(law, Uniform):
-        return np.clip((x - law.low) / (law.high - law.low), 0.0, 1.0)
+        with np.errstate(over="ignore"):
+            return np.clip((x - law.low) / (law.high - law.low), 0.0, 1.0)
     assert isinstance(law, Normal | TruncatedNormal)  # noqa: S101
     z = (x - law.mean) / law.stddev
     if isinstance(law, Normal):

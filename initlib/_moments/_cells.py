@@ -19,11 +19,12 @@ Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.int32]
 
 MANTISSA = 9  # bits
-HALF = 1 << 17  # of the cells are below the center
+# Exponents from LEAST on reach from 2^-150 to 2^130: beyond all distances between float32's values,
+# subnormal ones too. All of float64's would take eight times the table, and going over it longer
+# than counting. Lesser distances share the cell HALF, and greater ones the last cell.
+LEAST, EXPONENTS = -150, 280
+HALF = EXPONENTS << MANTISSA  # of the cells are below the center
 CELLS = 2 * HALF
-# A distance of 2^LEAST and more has the exponent 0 and more; lesser ones share the cell HALF, which
-# so is a point. Eight bits of exponent reach to 2^129, beyond float32. The last cell has no end.
-LEAST = -127
 
 
 def narrow(dtype: np.dtype[Any]) -> bool:
@@ -59,13 +60,22 @@ def edges(cells: Cells, dtype: np.dtype[Any], center: float) -> tuple[Floats, Fl
     signed = cells.astype(np.int64) - HALF
     step = np.abs(signed)
     inner, outer = _distance(step), _distance(step + 1)
-    inner[step == 0] = outer[step == 0] = 0.0
+    # The cell around the center has both signs. Only float64 has values so near to each other.
+    middle = step == 0
+    inner[middle] = -outer[middle] if dtype == np.float64 else 0.0
+    outer[middle] = -inner[middle]
     outer[step == HALF - 1] = np.inf
     if dtype.kind in "iu":
         # Of whole numbers, a cell ends before the next one.
         inner, outer = np.ceil(inner), np.maximum(np.ceil(outer) - 1, 0)
     below = signed < 0
     return center + np.where(below, -outer, inner), center + np.where(below, -inner, outer)
+
+
+def unclear(cells: Cells) -> npt.NDArray[np.bool_]:
+    """Tell the cells that are much wider than they are distant from the center."""
+    step = np.abs(cells.astype(np.int64) - HALF)
+    return np.asarray((step == 0) | (step == HALF - 1))
 
 
 def _distance(step: npt.NDArray[np.int64]) -> Floats:

@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from initlib._moments._cells import Cells, Floats, edges, narrow, parts, points, unified, united
+from initlib._moments._cells import (
+    HALF,
+    Cells,
+    Floats,
+    edges,
+    narrow,
+    parts,
+    points,
+    unclear,
+    unified,
+    united,
+)
 from initlib._moments._figures import Moments
 
 Counts = npt.NDArray[np.int64]
@@ -96,22 +107,32 @@ class Summary(Moments):
         and how many it does. Where they are equal all values of the cell are.
         """
         lows, highs = edges(self.counted, self.dtype, self.center)
+        if not narrow(self.dtype) and self.center == 0:
+            # Nothing but zeros is in the middle, unless it holds more than there are.
+            nothing = (self.counted == HALF) & (self.counts == self.zeros)
+            lows[nothing] = highs[nothing] = 0.0
         ends = float(self.min), float(self.max)
         return np.clip(lows, *ends), np.clip(highs, *ends), self.counts
+
+    @cached_property
+    def _unclear(self) -> npt.NDArray[np.bool_]:
+        """Which cells hold values of which hardly more is known than that they are there."""
+        lows, highs, _ = self.cells
+        return unclear(self.counted) & (lows < highs)
 
     def quantiles(self, shares: Sequence[float]) -> tuple[float, ...] | None:
         """Return the values below or at which these shares of the finite values lie.
 
         They are the values of the smallest rank of which that is true, as NumPy's method
         "inverted_cdf": exact for dtypes of 16 bits and less and where cells hold only one value
-        each. Otherwise they are off by 1/512 of their distance from the center at most, where
-        that is less than 2^129.
+        each. Otherwise they are off by 1/512 of their distance from the center at most.
 
         Args:
             shares: from 0 to 1.
 
         Returns:
-            A value for each share; None if no value is finite.
+            A value for each share; None if no value is finite, or if one of them is of float64 and
+            nearer to the center than 2^-150 or farther from it than 2^130, and so isn't known.
         """
         lows, highs, counts = self.cells
         ends = np.cumsum(counts)
@@ -120,6 +141,9 @@ class Summary(Moments):
         total = int(ends[-1])
         ranks = np.clip(np.ceil(np.asarray(shares) * total - 1), 0, total - 1).astype(np.int64)
         found = np.searchsorted(ends, ranks, side="right")
+        outermost = (ranks == 0) | (ranks == total - 1)
+        if not narrow(self.dtype) and (self._unclear[found] & ~outermost).any():
+            return None
         within = (ranks - (ends - counts)[found] + 0.5) / counts[found]
         values = lows[found] + (highs - lows)[found] * within
         values = np.where(ranks == 0, lows[0], np.where(ranks == total - 1, highs[-1], values))

@@ -1,5 +1,7 @@
 """What initializers promise, held against integrals, and how often the judge is wrong."""
 
+import dataclasses
+import json
 import math
 
 import ml_dtypes
@@ -13,7 +15,7 @@ from initlib._description import QUANTILES
 from initlib._dtypes import DTYPES, FLOATS
 from initlib._expected import Judge, promise
 from initlib._expected._rounded import rounded
-from initlib._moments import Moments, Summary, parts, summarize
+from initlib._moments import Moments, Summary, center_of, parts, summarize
 from initlib._stream import Normal, Stream, TruncatedNormal, Uniform
 from initlib.initializers import Target
 
@@ -244,6 +246,37 @@ def test_false_alarms_where_a_dtype_has_few_values_in_reach(monkeypatch, mean, s
     values = values_of(made.law(target([count])), dtype, trials * count).reshape(trials, count)
     alarms = sum(judge(found, summarize(row)).verdict == "off" for row in values)
     assert alarms <= 0.04 * trials + 4 * math.sqrt(0.04 * trials)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stddev"),
+    [
+        *(("float64", stddev) for stddev in (1e300, 1e160, 1e80, 1e39, 1e-45, 1e-160, 1e-300)),
+        *(("float32", stddev) for stddev in (1e37, 1e-37, 1e-40, 1e-43)),
+    ],
+)
+@pytest.mark.parametrize("mean", [0, 10])
+def test_the_ends_of_a_range(dtype, stddev, mean):
+    made = initializers.RandomNormal(mean * stddev, stddev, seed=1)
+    values, wanted = made([20_000], dtype=dtype), target([20_000], dtype)
+    summary = summarize(values, center_of(values[:4096]))
+    assert Judge(1)(promise(made, wanted), summary).problems == ()
+    judgement = Judge(1)(promise(initializers.RandomNormal(0.0, 3 * stddev), wanted), summary)
+    assert judgement.verdict == "off"
+    json.dumps(dataclasses.asdict(judgement), allow_nan=False)
+
+
+def test_a_width_that_nothing_can_be_divided_by():
+    found = rounded(Uniform(-1e-315, 1e-315), DTYPES["float64"])
+    assert found.until(np.array([-0.5, 0.0, 0.5])).tolist() == [0, 0.5, 1]
+
+
+def test_constants_that_have_no_stddev():
+    made = initializers.Constant(np.array([1e200, -1e200]))
+    values = made([100, 2], dtype="float64").reshape(-1)
+    found = promise(made, target([100, 2], "float64"))
+    assert (found.expected.stddev, found.expected.high) == (None, 1e200)
+    assert Judge(1)(found, summarize(values)).problems == ()
 
 
 def test_how_far_a_value_is_from_the_mean():

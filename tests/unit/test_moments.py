@@ -155,8 +155,36 @@ def test_what_float64_cannot_hold_is_none(scale):
     found = summarize(np.array([1.0, -1.0, 2.0] * 1000) * scale)
     assert [found.stddev, found.skewness, found.kurtosis, found.l2] == [None] * 4
     assert (found.min, found.max) == (-scale, 2 * scale)
-    low, high = found.quantiles((0.1, 0.9))
-    assert -scale <= low <= high <= 2 * scale
+    assert found.quantiles((0.1, 0.9)) is None
+    assert found.quantiles((0, 1)) == (-scale, 2 * scale)
+
+
+@pytest.mark.usefixtures("by")
+def test_a_quantile_that_is_not_known_is_none():
+    # Values on both sides of those that cells tell apart.
+    found = summarize(np.array([-1e-3, 1e-60, 1e-50, 0.5, 1e150, 1e160] * 100))
+    for share, value in [(0, -1e-3), (0.1, -1e-3), (0.6, 0.5), (1, 1e160)]:
+        assert found.quantiles((share,)) == (pytest.approx(value, rel=1 / 512),)
+    for share in (0.3, 0.45, 0.75, 0.9):
+        assert found.quantiles((0.1, share)) is None
+
+
+@pytest.mark.usefixtures("by")
+@pytest.mark.parametrize("scale", [1e-44, 1e-42, 1e-37, 1e-10, 1e36])
+@pytest.mark.parametrize("mean", [0, 50])
+def test_quantiles_of_all_that_float32_has(scale, mean):
+    values = np.random.default_rng(2).normal(mean * scale, scale, 50_000).astype(np.float32)
+    center = center_of(values[:4096])
+    exact = np.quantile(values.astype(np.float64), SHARES, method="inverted_cdf")
+    found = summarize(values, center).quantiles(SHARES)
+    assert (np.abs(np.array(found) - exact) <= np.abs(exact - center) / 512 + 1e-60).all()
+
+
+@pytest.mark.usefixtures("by")
+def test_zeros_are_zeros_beside_small_and_large_values():
+    values = np.array([0.0, -0.0, 1e-44, -1e-44, 3e38] * 1000, np.float32)
+    found = summarize(values)
+    assert found.quantiles((0.3, 0.5, 0.7)) == (0, 0, pytest.approx(1e-44, rel=0.03))
 
 
 @pytest.mark.usefixtures("by")
