@@ -2,9 +2,10 @@
 
     python tools/machine_code.py [FOLDER]
 
-A loop's row has its instructions for a value; how many of them work on vectors of 512, 256 and 128
-bits; on the stack, where registers have run out; and gathers and scatters, of which there should be
-none. With a folder, the loops are written to files in it.
+A row has the values that a round of the loop makes, and the instructions for each; and of all the
+round's instructions those on vectors of 512, 256 and 128 bits, those with vectors on the stack,
+where registers have run out, and gathers and scatters, of which there should be none. With a
+folder, the loops are written to files in it.
 """
 
 from __future__ import annotations
@@ -65,10 +66,8 @@ def row(transform: str, dtype: str) -> tuple[str, list[str]]:
 
 
 def main() -> None:
-    widths = "zmm | ymm | xmm"
-    print(
-        f"| transform | dtype | values a round | instructions a value | {widths} | stack | gathers |"
-    )
+    names = "transform dtype values instructions zmm ymm xmm stack gathers"
+    print(f"| {' | '.join(names.split())} |")
     print("|" + " --- |" * 9)
     for transform in ("uniform", "normal", "truncated"):
         for dtype in STORED:
