@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from measure import Command, Run, in_turn, remove, run
 from report import Line
-from rows import CHUNK, INITGEN, PEERS, THREADS, WRITERS, Bench, seconds
+from rows import CHUNK, INITGEN, PEERS, THREADS, Bench, seconds
 
 WRITERS_OF_PEERS = {
     "torch": "torch_file.py",
@@ -20,7 +20,7 @@ def sizes(bench: Bench) -> list[Line]:
     lines = []
     for mib in (64, 256) if bench.quick else (64, 256, 1024, 4096, 8192):
         out = bench.folder / "out.safetensors"
-        zeros = (PEERS / "zeros_file.py", out, str(mib // 64), str(WRITERS), str(CHUNK), "direct")
+        zeros = (PEERS / "zeros_file.py", out, str(mib // 64), str(THREADS), str(CHUNK), "direct")
         commands = {
             "initgen": _initgen(bench, mib // 64, 4096),
             "zeros, `pwritev`": Command(zeros, out),

@@ -22,7 +22,6 @@ KERAS = {"KERAS_BACKEND": "jax"}
 THREADS = len(os.sched_getaffinity(0))
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 IO_PATH = "direct"  # how initgen writes large tensors: see peers/zeros_file.py
-WRITERS = 2 * THREADS  # that many threads write
 CHUNK = 2 << 20  # initgen's largest
 KEPT_BY_CUT = 0.87962566103423978  # of the stddev, where a normal is cut at two
 
@@ -162,25 +161,29 @@ def _writers(bench: Bench, law: str, initializer: str, count: int) -> dict[str, 
 
 
 def disk(bench: Bench) -> list[Line]:
-    """Write 4 GiB: values, and zeros by the same path."""
-    count = 4 if bench.quick else 64
+    """Write 4 and 16 GiB: values, and zeros by the same path."""
+    lines = []
+    for count in (2, 4) if bench.quick else (64, 256):
+        lines += _disk(bench, count, cached=count < 256)
+    return lines
+
+
+def _disk(bench: Bench, count: int, *, cached: bool) -> list[Line]:
+    """Write so many tensors of 64 MiB; zeros through the page cache, too, if that is wanted."""
     out = bench.folder / "out.safetensors"
     size = f"{count * 64:,} MiB"
     commands = {}
-    for path in ("cached", "direct"):
-        args = (out, str(count), str(WRITERS), str(CHUNK), path)
+    for path in ("cached", "direct")[not cached :]:
+        args = (out, str(count), str(THREADS), str(CHUNK), path)
         commands[f"{size}, zeros, {path}"] = Command((PEERS / "zeros_file.py", *args), out)
     kinds = {"float32": ("normal", "truncated_normal"), "bfloat16": ("truncated_normal",)}
     for dtype, initializers in kinds.items():
         for initializer in initializers:
-            warm = bench.squares(initializer, 1, dtype=dtype)
-            run(Command((*INITGEN, "generate", warm, "--output", out), out), bench.folder)
-            remove(out)
-            source = bench.squares(
-                initializer, count * (2 if dtype == "bfloat16" else 1), dtype=dtype
-            )
+            tensors = count * (2 if dtype == "bfloat16" else 1)
+            source = bench.squares(initializer, tensors, dtype=dtype)
             ours = Command((*INITGEN, "generate", source, "--output", out), out)
             commands[f"{size}, {dtype}, {initializer}"] = ours
+    in_turn(commands, 1, bench.folder)
     runs = in_turn(commands, 1 if bench.quick else 5, bench.folder)
     zeros = median(r.seconds for r in runs[f"{size}, zeros, {IO_PATH}"])
     lines = []

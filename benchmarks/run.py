@@ -29,7 +29,7 @@ def main() -> None:
         "--folder",
         type=Path,
         default=HERE.parent / "build",
-        help="on the disk to measure, with 10 GiB free [default: build]",
+        help="on the disk to measure, with 20 GiB free [default: build]",
     )
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw how figures grow")
     options = parser.parse_args()

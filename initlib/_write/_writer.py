@@ -23,7 +23,8 @@ class Writer:
         maker: makes them.
         offsets: of each tensor in the file, in bytes.
         file: where they go.
-        makers: how many threads may make chunks at a time; others can write meanwhile.
+        makers: how many threads may make chunks at a time, while as many write: more writes at a
+            time make a disk slower.
     """
 
     maker: Maker
@@ -31,9 +32,10 @@ class Writer:
     file: File
     makers: int
     _making: Semaphore = field(init=False)
+    _writing: Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self._making = Semaphore(self.makers)
+        self._making, self._writing = Semaphore(self.makers), Semaphore(self.makers)
 
     def write_all(
         self, executor: Executor, threads: int, progress: Callable[[int], None]
@@ -63,13 +65,17 @@ class Writer:
             with self._making:
                 made = stack.enter_context(self.maker.made(chunk))
                 digests = [self._digests(piece, made) for piece in chunk.pieces]
-            first = self.maker.plan.tensors[chunk.pieces[0].tensor]
-            if not first.streams:
-                self._write_whole(made, self.offsets[chunk.pieces[0].tensor])
-            # The file is all holes, and they read as zeros.
-            elif first.element is None or any(first.element):
-                self._write_runs(chunk.pieces, made)
+            with self._writing:
+                self._write(chunk, made)
         return digests
+
+    def _write(self, chunk: Chunk, made: Bytes) -> None:
+        first = self.maker.plan.tensors[chunk.pieces[0].tensor]
+        if not first.streams:
+            self._write_whole(made, self.offsets[chunk.pieces[0].tensor])
+        # The file is all holes, and they read as zeros.
+        elif first.element is None or any(first.element):
+            self._write_runs(chunk.pieces, made)
 
     def _digests(self, piece: Piece, made: Bytes) -> bytes:
         element = self.maker.plan.tensors[piece.tensor].element

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 # Columns to a panel and to a tile. They belong to the result's last bits.
 PANEL = 256
-TILE = 64
+TILE = 128
 
 
 def orthonormalize(columns: Floats, gain: float) -> None:
@@ -50,9 +50,8 @@ def _factorize(lapack: Any, columns: Floats, start: int) -> Floats:
     panel = columns[start : start + PANEL, start:]
     found, triangle, _ = lapack.dgeqrt(len(panel), panel.T, overwrite_a=True)
     panel[:] = found.T
-    factor: Floats = np.triu(triangle).T
-    reflections = _reflections(panel)
-    _reflect(columns[start + len(panel) :, start:], factor @ reflections, reflections)
+    factor: Floats = np.triu(triangle)
+    _reflect(columns[start + len(panel) :, start:], _reflections(panel), factor)
     return factor
 
 
@@ -62,7 +61,7 @@ def _form(columns: Floats, start: int, factor: Floats) -> None:
     reflections = _reflections(panel)
     columns[start + len(panel) :, start : start + len(panel)] = 0
     panel[:] = np.eye(*panel.shape)
-    _reflect(columns[start:, start:], reflections, factor @ reflections)
+    _reflect(columns[start:, start:], reflections, factor.T)
 
 
 def _reflections(panel: Floats) -> Floats:
@@ -72,12 +71,12 @@ def _reflections(panel: Floats) -> Floats:
     return reflections
 
 
-def _reflect(columns: Floats, first: Floats, second: Floats) -> None:
-    """Subtract columns first^T second, tile by tile."""
+def _reflect(columns: Floats, reflections: Floats, factor: Floats) -> None:
+    """Apply reflections to columns, tile by tile."""
     tiles = (columns[i : i + TILE] for i in range(0, len(columns), TILE))
-    for _ in spread(partial(_reflect_tile, first, second), tiles):
+    for _ in spread(partial(_reflect_tile, reflections, factor), tiles):
         pass
 
 
-def _reflect_tile(first: Floats, second: Floats, tile: Floats) -> None:
-    tile -= (tile @ first.T) @ second
+def _reflect_tile(reflections: Floats, factor: Floats, tile: Floats) -> None:
+    tile -= tile @ reflections.T @ factor @ reflections
