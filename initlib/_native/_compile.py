@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
-from numba import cfunc, types
+from numba import cfunc
+from numba import types as numba_types
 
 from initlib._native._kernel import Kernel
 from initlib._native._machine import machine_code
@@ -14,12 +16,18 @@ from initlib._native._machine import machine_code
 def compiled(kernel: Kernel) -> bytes:
     """Return a kernel's machine code."""
     module = importlib.import_module(kernel.module)
-    signature = types.void(*map(_numba_type, kernel.types))
+    signature = numba_types.void(*map(_numba_type, kernel.types))
     # Division by zero can't occur; Numba's check for it would keep the loops from being vectorised.
     made = cfunc(signature, error_model="numpy")(getattr(module, kernel.name))
     return machine_code(made.inspect_llvm(), made.native_name, kernel.symbol)
 
 
 def _numba_type(name: str) -> Any:
-    number = getattr(types, name.removesuffix("*"))
-    return types.CPointer(number) if name.endswith("*") else number  # type: ignore[no-untyped-call]
+    number = getattr(numba_types, name.removesuffix("*"))
+    return numba_types.CPointer(number) if name.endswith("*") else number  # type: ignore[no-untyped-call]
+
+
+def main() -> None:
+    """Write the machine code of the kernel that the arguments say to standard output."""
+    module, name, *types = sys.argv[1:]
+    sys.stdout.buffer.write(compiled(Kernel(module, name, tuple(types))))

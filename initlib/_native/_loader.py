@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 from functools import cache
@@ -77,13 +79,25 @@ def _load(kernel: Kernel, *, compiling: bool) -> Function | None:
         if code is None:
             if not compiling:
                 return None
-            from initlib._native._compile import compiled
-
-            code = compiled(kernel)
+            code = _compiled(kernel)
             _keep(path, code)
         return function_in(code, kernel)
     except ImportError:
         return None
+
+
+def _compiled(kernel: Kernel) -> bytes:
+    """Compile a kernel in another process: the 100 MB of memory that this takes end with it."""
+    program = "from initlib._native._compile import main; main()"
+    command = [sys.executable, "-c", program, kernel.module, kernel.name, *kernel.types]
+    with suppress(OSError, subprocess.CalledProcessError):
+        no_input = subprocess.DEVNULL
+        done = subprocess.run(command, check=True, capture_output=True, stdin=no_input)  # noqa: S603
+        return done.stdout
+    # Perhaps no process can be started, or not this Python. What is wrong else will show here.
+    from initlib._native._compile import compiled
+
+    return compiled(kernel)
 
 
 def _key(kernel: Kernel, machine: str) -> bytes:

@@ -11,11 +11,15 @@ import pytest
 MANIFEST = {"layers": [{"name": "w", "shape": [9 << 20], "initializer": "random_uniform"}]}
 
 
-def generate(folder, cache, program=("-m", "initgen"), **env):
+def write(folder):
     (folder / "m.json").write_text(json.dumps(MANIFEST))
+    return folder
+
+
+def generate(folder, cache, **env):
     run = subprocess.run(
-        [sys.executable, *program, "generate", "m.json", "--force", "--json"],
-        cwd=folder,
+        [sys.executable, "-m", "initgen", "generate", "m.json", "--force", "--json"],
+        cwd=write(folder),
         env={**os.environ, "INITGEN_CACHE_DIR": str(cache), **env},
         capture_output=True,
         text=True,
@@ -34,10 +38,11 @@ def cache(tmp_path_factory):
     return folder / "cache", digest
 
 
-def without(*modules):
-    """A program that is initgen where some modules aren't installed."""
-    gone = "".join(f"sys.modules[{name!r}] = None;" for name in modules)
-    return ("-c", f"import sys; {gone} from initgen.__main__ import main; main()")
+def without(folder, module):
+    """An environment in which a module can't be imported."""
+    (folder / "gone").mkdir()
+    (folder / "gone" / f"{module}.py").write_text("raise ImportError(__name__)")
+    return {"PYTHONPATH": str(folder / "gone")}
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 1000, b"garbage", "cut", "flipped"])
@@ -54,13 +59,30 @@ def test_a_damaged_cache(tmp_path, cache, damage):
 
 
 def test_a_kernel_is_loaded_without_numba(tmp_path, cache):
-    assert generate(tmp_path, cache[0], without("numba")) == cache[1]
+    assert generate(tmp_path, cache[0], **without(tmp_path, "numba")) == cache[1]
 
 
 @pytest.mark.parametrize("gone", ["numba", "llvmlite"])
 def test_nothing_to_compile_with(tmp_path, cache, gone):
-    assert generate(tmp_path, tmp_path / "cache", without(gone)) == cache[1]
+    assert generate(tmp_path, tmp_path / "cache", **without(tmp_path, gone)) == cache[1]
     assert not (tmp_path / "cache").exists()
+
+
+def test_no_process_to_compile_in(tmp_path, cache):
+    program = (
+        "import subprocess, sys; sys.executable = '/dev/null';"
+        "from initgen.__main__ import main; main()"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, "generate", "m.json", "--json"],
+        cwd=write(tmp_path),
+        env={**os.environ, "INITGEN_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(run.stdout)["tensors"][0]["digest"] == cache[1]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
 def test_no_place_for_a_cache(tmp_path, cache):
