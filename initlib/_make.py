@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ import numpy.typing as npt
 
 from initlib import _parallel, _stream, initializers
 from initlib._errors import RequestError
-from initlib._plan import PAGE, Chunk, Piece, Plan, TensorPlan, guarded
+from initlib._memory import PAGE, pages
+from initlib._plan import Chunk, Piece, Plan, TensorPlan, guarded
 from initlib._seeds import draws_for
 
 Bytes = npt.NDArray[np.uint8]
@@ -76,7 +76,7 @@ class Maker:
     def buffer(self) -> Bytes:
         """Return this worker's buffer, which it uses for one chunk after the other."""
         if not hasattr(self._local, "buffer"):
-            self._local.buffer = self._pages()
+            self._local.buffer = pages(self.chunk_bytes + PAGE)
         buffer: Bytes = self._local.buffer
         return buffer
 
@@ -84,14 +84,10 @@ class Maker:
         """Return memory for a chunk that is full of copies of an element."""
         found, memory = self._copies
         if found != element:
-            memory = self._pages()
+            memory = pages(self.chunk_bytes + PAGE)
             memory.view(f"V{len(element)}")[:] = np.void(element)
             self._copies = element, memory
         return memory
-
-    def _pages(self) -> Bytes:
-        """Return new memory for a chunk, which starts with a page."""
-        return np.frombuffer(mmap.mmap(-1, self.chunk_bytes + PAGE), np.uint8)
 
 
 def _fill_piece(tensor: TensorPlan, out: npt.NDArray[Any], start: int) -> None:

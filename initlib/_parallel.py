@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -20,9 +21,11 @@ Result = TypeVar("Result")
 
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
 _lock = threading.Lock()
-# How many work with BLAS at the moment, and what lifts the limit, which is the whole process's.
+# How many work with BLAS at the moment, and what lifts the limit for all.
 _users = 0
 _limiter = ExitStack()
+# Items for each thread whose results nobody has asked for yet.
+AHEAD = 2
 
 
 @contextmanager
@@ -35,32 +38,51 @@ def threads(count: int) -> Iterator[None]:
         _threads.reset(token)
 
 
-def spread(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Do what `map` does, by several threads."""
-    count = _threads.get() or len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(count) as executor:
-        yield from executor.map(work, items)
+def spread(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Do what `map` does, by several threads, which are only a few items ahead."""
+    count = min(_threads.get() or len(os.sched_getaffinity(0)), len(items))
+    if count <= 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(count, initializer=_limit if _users else None) as executor:
+        ahead: deque[Future[Result]] = deque()
+        for item in items:
+            ahead.append(executor.submit(work, item))
+            if len(ahead) > AHEAD * count:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 @contextmanager
 def single_blas() -> Iterator[None]:
-    """Keep BLAS to one thread inside. Threads may be inside at the same time."""
+    """Keep BLAS to one thread inside, also in `spread`. Threads may be inside at the same time.
+
+    One kind of OpenBLAS has a limit for the whole process, which only the thread that set it may
+    lift: so a thread does that which does nothing else. Another kind has one for each thread.
+    """
     global _users
     with _lock:
         if not _users:
-            # Only the thread that sets the limit may lift it, so it is one that does nothing else.
             executor = _limiter.enter_context(ThreadPoolExecutor(1))
-            limit = executor.submit(_controller().limit, limits=1, user_api="blas").result()
-            executor.submit(limit.__enter__).result()
+            limit = executor.submit(_limit).result()
             _limiter.callback(lambda: executor.submit(limit.__exit__, None, None, None).result())
         _users += 1
     try:
-        yield
+        with _controller().limit(limits=1, user_api="blas"):
+            yield
     finally:
         with _lock:
             _users -= 1
             if not _users:
                 _limiter.close()
+
+
+def _limit() -> Any:
+    """Limit BLAS for this thread or for the process; return what lifts the limit again."""
+    limit = _controller().limit(limits=1, user_api="blas")
+    limit.__enter__()
+    return limit
 
 
 @cache

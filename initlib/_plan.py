@@ -24,8 +24,6 @@ from initlib._formats import Entry, EntryError, Format
 from initlib._manifest import InitializerSpec, Manifest, TensorSpec, Where
 from initlib.initializers import Target
 
-# Of memory and of disks, in bytes.
-PAGE = 4096
 # Where tensors lie side by side in memory, each starts at a multiple of so many bytes.
 ALIGNMENT = 64
 # NumPy's limit.

@@ -3,8 +3,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+# Kernels are compiled once for all tests, and the user's own are left alone.
+os.environ["INITGEN_CACHE_DIR"] = str(Path(__file__).parents[1] / "build" / "kernels")
 
 
 @pytest.fixture

@@ -14,10 +14,9 @@ import re
 import sys
 from pathlib import Path
 
-import llvmlite.binding as llvm
-
-from initlib._native import _compile, _machine
-from initlib._native._kernel import Kernel
+from initlib._native import Kernel
+from initlib._native._compile import optimised
+from initlib._native._machine import target
 from initlib._stream._engine import STORED, kernel
 
 BLOCK = {True: 2, False: 4}  # values to a Philox block: of float64, of others
@@ -27,21 +26,8 @@ MULTIPLICATIONS = 19
 
 def assembly(kernel: Kernel) -> str:
     """Return a kernel's machine code as text."""
-    texts: list[str] = []
-
-    def keep(text: str, function: str, symbol: str) -> bytes:
-        module = llvm.parse_assembly(text)
-        module.get_function(function).name = symbol
-        _machine._drop_errors(module)
-        texts.append(_machine._target().emit_assembly(module))
-        return b""
-
-    original, _compile.machine_code = _compile.machine_code, keep
-    try:
-        _compile.compiled(kernel)
-    finally:
-        _compile.machine_code = original
-    return texts[0]
+    text: str = target().emit_assembly(optimised(kernel))
+    return text
 
 
 def innermost(text: str) -> str:

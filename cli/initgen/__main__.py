@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import sys
@@ -17,6 +18,10 @@ REQUEST_WRONG, NOT_DONE = 2, 3
 
 def main() -> None:
     """Run the command that the arguments name."""
+    # Modules and manifests make much that lives long, among which there is little to collect.
+    gc.set_threshold(100_000)
+    # Looking for plugins takes pydantic longer the more packages are installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     _signals.watch()
     _open_standard_streams()
     try:

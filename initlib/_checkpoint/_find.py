@@ -154,5 +154,5 @@ def _as_indexed(shards: Shards, shard: str, found: Contents) -> Contents:
         offsets=tuple(offset for _, offset in kept),
         metadata=found.metadata,
         unread=found.unread + tuple(row for row in extra if row[0] not in named),
-        raw=found.raw,
+        raw=tuple(each for each in found.raw if each.entry.name in named),
     )

@@ -205,7 +205,7 @@ class _Side:
     def unread_like(self, other: _Side) -> tuple[Unread, ...]:
         """Return what both hold and nothing more is known of."""
         alike = [each for each in self.unread.values() if _is_unread(each, other)]
-        raw = self.raw_like(other)
+        raw = set(self.raw_like(other))
         return tuple(each for each in alike if each.name not in raw)
 
     def told(self, name: str) -> tuple[str | None, tuple[int, ...] | None]:

@@ -36,6 +36,8 @@ MAX_CHUNK = 32 << 20
 CHUNK_MEMORY = 68 << 20
 # The library's own cache for unpacked chunks; less would not hold what it uses otherwise.
 MIN_CACHE = 1 << 20
+# A file can ask for chunks of a byte, and a slot takes eight even while it is empty.
+MOST_SLOTS = 1 << 16
 # glibc gives blocks from this size on back to the system, but raises that to 32 MiB as it goes and
 # keeps the rest for each thread; unless it is told this size, which is its own to begin with.
 LARGE_BLOCK = 128 << 10
@@ -276,7 +278,7 @@ def _open_cached(file: Any, entry: Entry, start: int) -> _Opening:
     room = max(CHUNK_MEMORY - 2 * chunk, min(chunk, MAX_CHUNK), MIN_CACHE)
     slots, _, preemption = access.get_chunk_cache()
     # Chunks side by side have consecutive slots.
-    slots = max(slots, 2 * min(row, room // chunk) + 1)
+    slots = max(slots, min(2 * min(row, room // chunk) + 1, MOST_SLOTS))
     access.set_chunk_cache(slots, min(max(chunk * row, MIN_CACHE), room), preemption)
     _give_back_blocks()
     first, end = 0, entry.size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from initlib._memory import pages
 from initlib._moments import _reference
 from initlib._moments._cells import CELLS, Cells, narrow
 from initlib._moments._figures import Moments
@@ -53,8 +53,8 @@ def _count_values(
     """Do what the reference's `count_values` does by the kernel."""
     if not hasattr(_rooms, "floats"):
         # What starts with a page starts with a cache line.
-        _rooms.floats = np.frombuffer(mmap.mmap(-1, 8 * _reference.ROOM))
-        _rooms.cells = np.frombuffer(mmap.mmap(-1, 4 * _reference.BLOCK), np.uint32)
+        _rooms.cells = pages(4 * _reference.BLOCK).view(np.uint32)
+        _rooms.floats = pages(8 * _reference.ROOM).view(np.float64)
     figures = np.empty(_reference.FIGURES)
     outputs = (table, _rooms.floats, _rooms.cells, figures)
     addresses = (output.ctypes.data for output in outputs)

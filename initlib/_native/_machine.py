@@ -31,22 +31,22 @@ def _processor() -> tuple[str, str]:
 
 
 @cache
-def _target() -> Any:
+def target() -> Any:
     """Return LLVM's description of this machine."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     cpu, features = _processor()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    return target.create_target_machine(cpu=cpu, features=features, opt=3)
+    triple = llvm.Target.from_triple(llvm.get_process_triple())
+    return triple.create_target_machine(cpu=cpu, features=features, opt=3)
 
 
-def machine_code(text: str, function: str, symbol: str) -> bytes:
-    """Translate optimised LLVM code.
+def as_module(text: str, function: str, symbol: str) -> Any:
+    """Return optimised LLVM code as a module.
 
     Args:
-        text: a module.
-        function: the name of the one that is wanted of it.
-        symbol: what it is called in the machine code.
+        text: the code.
+        function: the name of what is wanted of it; nothing else is kept.
+        symbol: what that is called in the module.
     """
     module = llvm.parse_assembly(text)
     module.get_function(function).name = symbol
@@ -55,7 +55,12 @@ def machine_code(text: str, function: str, symbol: str) -> bytes:
     missing = [f.name for f in module.functions if f.is_declaration and f.name[:5] != "llvm."]
     if missing:
         raise NotImplementedError(f"{symbol} calls {', '.join(missing)}")
-    code: bytes = _target().emit_object(module)
+    return module
+
+
+def machine_code(module: Any) -> bytes:
+    """Translate a module for this machine."""
+    code: bytes = target().emit_object(module)
     return code
 
 
@@ -65,13 +70,12 @@ def _drop_errors(module: Any) -> None:
     passes.add_ipsccp_pass()
     passes.add_simplify_cfg_pass()
     passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, llvm.create_pass_builder(_target(), llvm.create_pipeline_tuning_options()))
+    passes.run(module, llvm.create_pass_builder(target(), llvm.create_pipeline_tuning_options()))
 
 
 def function_in(code: bytes, kernel: Kernel) -> Function:
-    """Return the function that `machine_code` has made of a kernel."""
-    target = _target()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
+    """Return the function that `machine_code` made of a kernel."""
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)

@@ -65,12 +65,18 @@ def fill(
 
     Args:
         transform: "normal", "truncated" or "uniform".
-        out: 1-D contiguous array of a float dtype.
+        out: 1-D array of a float dtype; the quickest if it is contiguous.
         start: index of the first value, in elements.
         stream: where the words come from.
         parameters: the transform's own, in the precision it is computed in.
     """
     prepare(out.size)
+    if not out.flags.carray:
+        # Kernels get an address alone, and write all that follows.
+        copy = np.empty(out.size, out.dtype)
+        fill(transform, copy, start, stream, parameters)
+        out[...] = copy
+        return
     per_block = 2 if out.dtype == np.float64 else 4
     block, skip = divmod(start, per_block)
     if skip:

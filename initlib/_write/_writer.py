@@ -10,7 +10,8 @@ from threading import Semaphore
 
 from initlib._digest import constant_digests, leaf_digests, tensor_digest
 from initlib._make import Bytes, Maker
-from initlib._plan import PAGE, Chunk, Piece, make_chunks
+from initlib._memory import PAGE
+from initlib._plan import Chunk, Piece, make_chunks
 from initlib._workers import QUEUED, bounded
 from initlib._write._file import File
 

@@ -28,7 +28,7 @@ MOST_COLUMNS = 1024
 BLOCK = 256
 PANEL = 1 << 20
 # Factors that are kept: those of the tensors that are being made.
-KEPT = 4
+KEPT = 16
 
 _lock = threading.Lock()
 _factors: OrderedDict[Tall, Floats] = OrderedDict()
@@ -55,7 +55,9 @@ class Tall:
         q = np.empty((end - begin, self.columns))
         with single_blas():
             for i in range(0, len(q), BLOCK):
-                np.matmul(draws[:, i : i + BLOCK].T, inverse, out=q[i : i + BLOCK])
+                # Copied, for BLAS may go by how far apart its numbers are.
+                block = np.ascontiguousarray(draws[:, i : i + BLOCK].T)
+                np.matmul(block, inverse, out=q[i : i + BLOCK])
         first = start - begin * self.columns
         return q.reshape(-1)[first : first + count]
 

@@ -73,7 +73,7 @@ def _reflections(panel: Floats) -> Floats:
 
 def _reflect(columns: Floats, reflections: Floats, factor: Floats) -> None:
     """Apply reflections to columns, tile by tile."""
-    tiles = (columns[i : i + TILE] for i in range(0, len(columns), TILE))
+    tiles = [columns[i : i + TILE] for i in range(0, len(columns), TILE)]
     for _ in spread(partial(_reflect_tile, reflections, factor), tiles):
         pass
 

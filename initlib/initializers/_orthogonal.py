@@ -17,7 +17,7 @@ from initlib.initializers._householder import orthonormalize
 from initlib.initializers._random import Seeded
 from initlib.initializers._rounding import as_numbers, check_values, round_once
 
-# Elements that are rounded at once, which bounds the temporary arrays to a few MiB.
+# Elements that are made or rounded at once, which bounds the temporary arrays to a few MiB.
 PIECE = 1 << 18
 
 
@@ -31,8 +31,7 @@ class Orthogonal(Seeded):
     column by column from the stream; R's diagonal made positive, Q is unique and uniformly
     distributed (Mezzadri, "How to generate random matrices from the classical compact groups",
     2007). Other machines' last bits may differ. A matrix with at least twice as many rows as
-    columns, of which there are 1,024 at most, is made in pieces; any other whole, in 8 bytes an
-    element besides those of the result.
+    columns, of which there are 1,024 at most, is made in pieces; any other whole, in float64.
 
     Formula: W W^T = gain^2 I or W^T W = gain^2 I
 
@@ -72,9 +71,13 @@ class Orthogonal(Seeded):
 
     def whole(self, target: Target) -> Array:
         """Return the whole tensor."""
-        if self.in_pieces(target):
-            return super().whole(target)
         tall = _tall(target)
+        if self.in_pieces(target):
+            out = np.empty(target.size, target.dtype)
+            part = partial(self._fill_part, out, target)
+            for _ in spread(part, range(0, out.size, PIECE)):
+                pass
+            return out.reshape(target.shape)
         columns = np.empty((tall.columns, tall.rows))
         STANDARD.fill(columns.reshape(-1), 0, target.stream)
         orthonormalize(columns, self.gain)
@@ -84,6 +87,9 @@ class Orthogonal(Seeded):
         for _ in spread(partial(_round, q, out, step), range(0, len(q), step)):
             pass
         return out.reshape(target.shape)
+
+    def _fill_part(self, out: Array, target: Target, start: int) -> None:
+        self.fill(out[start : start + PIECE], start, target)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as what JSON can hold."""

@@ -18,6 +18,14 @@ STARTS = st.one_of(st.integers(0, 9), st.integers(2**34 - 9, 2**34 + 9), st.inte
 STREAMS = st.builds(Stream.named, st.integers(0, 2**64 - 1), st.text("abc/", max_size=4))
 
 
+def test_there_are_kernels(monkeypatch):
+    """Or else the reference would be held against itself."""
+    monkeypatch.setattr(_engine._kernels, "job", 1 << 60)
+    for transform in DISTRIBUTIONS:
+        for dtype in FLOATS:
+            assert _engine._kernels.get(_engine.kernel(transform, dtype)) is not None
+
+
 def filled(by, distribution, dtype, start, count, stream):
     out = np.empty(count, FLOATS[dtype])
     with pytest.MonkeyPatch.context() as patch:

@@ -51,6 +51,13 @@ def outcome(summary):
     return repr(figures), summary.counted.tobytes(), summary.counts.tobytes()
 
 
+def test_there_are_kernels(monkeypatch):
+    """Or else the reference would be held against itself."""
+    monkeypatch.setattr(_engine._kernels, "job", 1 << 60)
+    for dtype in DTYPES.values():
+        assert _engine._kernels.get(_engine.kernel(dtype)) is not None
+
+
 def computed(by, values, center, few=0):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_engine._kernels, "job", 1 << 60 if by == "kernels" else 0)

@@ -7,7 +7,7 @@ import pytest
 
 from initlib._dtypes import DTYPES, FLOATS, INTEGERS
 from initlib._errors import RequestError
-from initlib._stream import Normal, Stream, TruncatedNormal, Uniform
+from initlib._stream import Normal, Stream, TruncatedNormal, Uniform, _engine
 
 STREAM = Stream.seeded(0)
 
@@ -66,3 +66,18 @@ def test_supports_are_reached_and_kept(dtype):
         inside = np.unique(every[(every >= -1) & (every < 1)])
         big = inside[np.abs(inside) > 0.05]
         assert set(big) <= set(out.astype(np.float64))
+
+
+@pytest.mark.parametrize("job", [0, 1 << 60])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_only_what_is_asked_for_is_written(monkeypatch, job, dtype):
+    monkeypatch.setattr(_engine._kernels, "job", job)
+    expected, wide = np.empty(100, FLOATS[dtype]), np.full(300, 7, FLOATS[dtype])
+    Normal(0.0, 1.0).fill(expected, 3, STREAM)
+    Normal(0.0, 1.0).fill(wide[50:250:2], 3, STREAM)
+    assert wide[50:250:2].tobytes() == expected.tobytes()
+    wide[50:250:2] = 7
+    assert (wide == 7).all()
+    wide.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        Normal(0.0, 1.0).fill(wide, 3, STREAM)

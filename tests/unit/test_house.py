@@ -12,7 +12,7 @@ import initlib
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"_description", "_errors", "_garbage", "_native", "_version"},
+    {"_description", "_errors", "_garbage", "_memory", "_native", "_version"},
     {"_arguments", "_digest", "_dtypes", "_moments", "_parallel", "_seeds", "_stream", "random"},
     {"_formats", "_manifest", "initializers"},
     {
@@ -27,6 +27,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 BESIDE = {
     ("_arguments", "_dtypes"),
     ("_moments", "_dtypes"),
+    ("_native", "_version"),
     ("_stream", "_dtypes"),
     ("_seeds", "_stream"),
     ("random", "_arguments"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.linalg import lapack
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from initlib import initializers
 from initlib._dtypes import FLOATS
@@ -87,9 +87,10 @@ def test_tall_ones_are_the_same_q(shape):
 
 @pytest.mark.parametrize("layout", ["keras", "torch"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
-def test_any_piece_of_a_tall_one(dtype, layout):
-    target = Target((2000, 9), FLOATS[dtype], Stream.seeded(3), layout)
-    expected = whole((2000, 9), layout, dtype, gain=1.5)
+@pytest.mark.parametrize("rows", [2000, 513])
+def test_any_piece_of_a_tall_one(rows, dtype, layout):
+    target = Target((rows, 9), FLOATS[dtype], Stream.seeded(3), layout)
+    expected = whole((rows, 9), layout, dtype, gain=1.5)
     orthogonal = Orthogonal(1.5)
     rng = np.random.default_rng(1)
     for start, end in np.sort(rng.integers(0, expected.size, (50, 2)), axis=1):
@@ -120,7 +121,9 @@ def test_a_class_derived_from_it_is_made_whole():
 
 
 @pytest.mark.parametrize("shape", [(300, 280), (5000, 20)])
-def test_the_number_of_threads_changes_no_bit(shape):
+def test_the_number_of_threads_changes_no_bit(monkeypatch, shape):
+    monkeypatch.setattr(_gram, "PANEL", 2000)
+    _gram._factors.clear()
     expected = whole(shape)
     for count in (1, 3, 8):
         _gram._factors.clear()
@@ -147,17 +150,29 @@ def test_threads_neither_change_it_nor_keep_blas_limited():
     assert [library["num_threads"] for library in threadpool_info()] == before
 
 
-def test_blas_is_limited_meanwhile(monkeypatch):
+@pytest.mark.parametrize("outside", [None, 2])
+@pytest.mark.parametrize(
+    ("where", "name", "shape"),
+    [
+        (lapack, "dgeqrt", (4, 3)),
+        (_householder, "_reflect_tile", (300, 280)),
+        (_gram.Tall, "_gram", (300, 20)),
+    ],
+)
+def test_blas_is_limited_meanwhile(monkeypatch, where, name, shape, outside):
     seen = []
+    original = getattr(where, name)
 
-    def geqrt(*arguments, **keywords):
+    def noted(*arguments, **keywords):
         seen.append({x["num_threads"] for x in threadpool_info() if x["user_api"] == "blas"})
         return original(*arguments, **keywords)
 
-    original = lapack.dgeqrt
-    monkeypatch.setattr(lapack, "dgeqrt", geqrt)
-    whole((4, 3))
-    assert seen == [{1}]
+    monkeypatch.setattr(where, name, noted)
+    _gram._factors.clear()
+    with threadpool_limits(outside, user_api="blas"):
+        whole(shape)
+    assert seen
+    assert set.union(*seen) == {1}
 
 
 def test_calls_repeat_with_an_integer_seed():

@@ -1,8 +1,11 @@
 """When kernels are loaded and compiled."""
 
+import sys
+
 import pytest
 
-from initlib._native import Kernel, Loader, _loader
+from initlib._native import Kernel, Loader, _apart, _loader
+from initlib._native._compile import compiled
 from initlib._stream._engine import kernel
 
 UNIFORM = kernel("uniform", "float32")
@@ -51,8 +54,31 @@ def test_each_kernel_has_a_symbol_of_its_own():
     assert len({each.symbol for each in kernels}) == 18
 
 
+BAD = Kernel("native_kernels", "divides", ("int64*", "int64"))
+
+
 def test_a_kernel_that_could_raise_is_refused():
-    loader = Loader(loading=0, compiling=0)
-    bad = Kernel("native_kernels", "divides", ("int64*", "int64"))
     with pytest.raises(NotImplementedError, match=r"divides-int64p-int64 calls .*PyErr"):
-        loader.get(bad)
+        compiled(BAD)
+
+
+def test_what_can_not_be_compiled_is_tried_once(monkeypatch):
+    tried = []
+    monkeypatch.setattr(_apart.subprocess, "run", lambda *a, **k: tried.append(a))
+    loader = Loader(loading=0, compiling=0)
+    with pytest.warns(RuntimeWarning, match="no compiled kernels, so it is slow: divides"):
+        assert loader.get(BAD) is None
+    assert loader.get(BAD) is None
+    assert len(tried) == 1
+
+
+def test_a_process_that_starts_no_other(monkeypatch):
+    monkeypatch.setattr(_apart.subprocess, "run", lambda *a, **k: pytest.fail("started"))
+    for change in (
+        lambda patch: patch.setattr(sys, "frozen", True, raising=False),
+        lambda patch: patch.setattr(sys, "executable", None),
+        lambda patch: patch.setenv("INITGEN_COMPILING", "1"),
+    ):
+        with monkeypatch.context() as patch:
+            change(patch)
+            assert _apart.compiled_apart(UNIFORM)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from initlib import _manifest, initializers
 from initlib._digest import LEAF
 from initlib._errors import ManifestError, RequestError
-from initlib._plan import ALIGNMENT, PAGE, make_chunks, make_plan
+from initlib._memory import PAGE
+from initlib._plan import ALIGNMENT, make_chunks, make_plan
 from initlib._stream import Stream
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import mmap
 import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,9 @@ from hypothesis import strategies as st
 from initlib import _manifest, _workers
 from initlib._digest import LEAF, leaf_digests, tensor_digest
 from initlib._make import Maker
-from initlib._plan import PAGE, make_chunks, make_plan
+from initlib._memory import PAGE
+from initlib._memory import pages as new_pages
+from initlib._plan import make_chunks, make_plan
 from initlib._write import File, Writer
 from initlib._write._choice import Choice
 from initlib._write._file import LEAST
@@ -126,7 +127,7 @@ def direct_file(path):
 
 def pages(count):
     """So many random bytes that start with a page, after 100 others."""
-    memory = np.frombuffer(mmap.mmap(-1, PAGE + count), np.uint8)
+    memory = new_pages(PAGE + count)
     memory[:] = np.random.default_rng(count).integers(0, 256, memory.size, np.uint8)
     return memory[PAGE:]
 
