@@ -228,7 +228,7 @@ def tensors(bench: Bench) -> list[Line]:
         for how, source in {"by `repeat`": repeated, "listed in JSON": as_json}.items():
             what = f"{count:,} tensors {how} to {suffix}"
             commands[what] = Command((*INITGEN, "generate", source, "--output", out), out)
-    runs = in_turn(commands, 1 if bench.quick else 3, bench.folder)
+    runs = in_turn(commands, 1 if bench.quick else 2, bench.folder)
     target = Target("<=", 10)
     return [seconds(what, "initgen", found, target=target) for what, found in runs.items()]
 
@@ -245,7 +245,7 @@ def describe(bench: Bench) -> list[Line]:
     for by in ("NumPy", "torch"):
         commands[by] = Command((PEERS / f"{by.lower()}_figures.py", files["float32"]))
     in_turn(commands, 1, bench.folder)  # compiles, and brings libraries and files into memory
-    runs = in_turn(commands, 1 if bench.quick else 5, bench.folder)
+    runs = in_turn(commands, 1 if bench.quick else 3, bench.folder)
     ours = median(r.seconds for r in runs["float32"])
     lines = []
     for name, found in runs.items():
@@ -284,7 +284,7 @@ def verify(bench: Bench) -> list[Line]:
         commands[what, "initgen verify"] = Command((*INITGEN, "verify", file))
         commands[what, "initgen verify --quick"] = Command((*INITGEN, "verify", file, "--quick"))
     in_turn(commands, 1, bench.folder)
-    runs = in_turn(commands, 1 if bench.quick else 5, bench.folder)
+    runs = in_turn(commands, 1 if bench.quick else 3, bench.folder)
     lines = []
     for (what, by), found in runs.items():
         made = median(r.seconds for r in runs[what, "initgen generate"])
