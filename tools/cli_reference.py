@@ -23,8 +23,8 @@ prints one JSON object. Bars are drawn on a terminal only.
 | 3 | it could not be done: no space, a damaged or unreadable file, no memory |
 | 128 + n | it was stopped by signal n before it was done; nothing was changed |
 
-Kernels, the compiled code that makes the numbers, are kept in `~/.cache/initgen/kernels`, or in the folder that
-`$INITGEN_CACHE_DIR` names. What is there may be deleted at any time.
+Kernels, the compiled code that makes the numbers, are kept in `~/.cache/initgen/kernels`, or in
+the folder that `$INITGEN_CACHE_DIR` names. What is there may be deleted at any time.
 
 `make docs` writes this page from the commands' own `--help`.
 """

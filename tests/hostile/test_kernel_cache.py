@@ -18,9 +18,9 @@ def write(folder):
     return folder
 
 
-def generate(folder, cache, said="", **env):
+def generate(folder, cache, said="", program=("-m", "initgen"), **env):
     run = subprocess.run(
-        [sys.executable, "-m", "initgen", "generate", "m.json", "--force", "--json"],
+        [sys.executable, *program, "generate", "m.json", "--force", "--json"],
         cwd=write(folder),
         env={**os.environ, "INITGEN_CACHE_DIR": str(cache), **env},
         capture_output=True,
@@ -77,15 +77,7 @@ def test_no_process_to_compile_in(tmp_path, cache):
         "import subprocess, sys; sys.executable = '/dev/null';"
         "from initgen.__main__ import main; main()"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program, "generate", "m.json", "--json"],
-        cwd=write(tmp_path),
-        env={**os.environ, "INITGEN_CACHE_DIR": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(run.stdout)["tensors"][0]["digest"] == cache[1]
+    assert generate(tmp_path, tmp_path / "cache", program=("-c", program)) == cache[1]
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
@@ -120,15 +112,7 @@ def test_code_in_the_current_folder_is_not_run(tmp_path, cache):
     for name in ("numba", "numpy", "initlib", "json"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'w')")
     program = "from initgen.__main__ import main; main()"
-    run = subprocess.run(
-        [sys.executable, "-P", "-c", program, "generate", "m.json", "--json"],
-        cwd=write(tmp_path),
-        env={**os.environ, "INITGEN_CACHE_DIR": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(run.stdout)["tensors"][0]["digest"] == cache[1]
+    assert generate(tmp_path, tmp_path / "cache", program=("-P", "-c", program)) == cache[1]
     assert not (tmp_path / "ran").exists()
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
