@@ -29,6 +29,13 @@ def complain(message: str) -> None:
     print(f"initgen: {printable(' '.join(message.splitlines()))}", file=sys.stderr, flush=True)
 
 
+def complain_of(what: str, things: Sequence[tuple[str, str]]) -> None:
+    """Print in one line what went wrong with things, given as their names and what they are."""
+    name, kind = things[0]
+    others = f" and {len(things) - 1:,} more" if len(things) > 1 else ""
+    complain(f"{what} {name!r} ({kind}){others}")
+
+
 def _print(text: str) -> None:
     """Print a text; a reader that has had enough, as `head` has, is no error."""
     try:

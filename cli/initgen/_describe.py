@@ -12,7 +12,7 @@ import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import complain, progress_bar, show, show_data
+from initgen._console import complain_of, progress_bar, show, show_data
 from initgen._describe_text import as_csv, description_lines, outline_lines, tensor_lines
 
 NOT_DONE = 3
@@ -116,7 +116,9 @@ def describe(
     elif not quiet:
         show(*_lines(found, detailed=tensor is not None))
     if isinstance(found, initlib.Description) and found.unread:
-        _fail_for(found)
+        unread = [(each.name, each.what) for each in found.unread]
+        complain_of(f"{found.path}: can't read", unread)
+        raise typer.Exit(NOT_DONE)
 
 
 def _lines(found: initlib.Description | initlib.Outline, *, detailed: bool) -> list[str]:
@@ -141,12 +143,3 @@ def _write_page(found: initlib.Description | initlib.Outline, path: Path) -> Non
             new.unlink(missing_ok=True)
     except OSError as error:
         raise initlib.StorageError(f"{path}: {error.strerror}") from error
-
-
-def _fail_for(found: initlib.Description) -> None:
-    """Leave with the code for what could not be done, and say what was left out."""
-    count = len(found.unread)
-    first = found.unread[0]
-    others = f" and {count - 1:,} more" if count > 1 else ""
-    complain(f"{found.path}: can't read {first.name!r} ({first.what}){others}")
-    raise typer.Exit(NOT_DONE)

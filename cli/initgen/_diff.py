@@ -10,7 +10,7 @@ import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import complain, printable, progress_bar, show, show_data
+from initgen._console import complain_of, printable, progress_bar, show, show_data
 
 DIFFERENT, NOT_DONE = 1, 3
 
@@ -46,9 +46,7 @@ def diff(
     if found.tensors:
         raise typer.Exit(DIFFERENT)
     if found.unread:
-        count, first = len(found.unread), found.unread[0]
-        others = f" and {count - 1:,} more" if count > 1 else ""
-        complain(f"can't compare {first.name!r} ({first.what}){others}")
+        complain_of("can't compare", [(each.name, each.what) for each in found.unread])
         raise typer.Exit(NOT_DONE)
 
 

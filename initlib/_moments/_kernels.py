@@ -15,7 +15,7 @@ from numba import float64, int64, uint32, uint64
 from initlib._moments import _formulas
 from initlib._moments._cells import CELLS, HALF, LEAST, MANTISSA
 from initlib._moments._formulas import NONE
-from initlib._moments._reference import BLOCK, LANES
+from initlib._moments._reference import BLOCK, FIGURES, LANES
 from initlib._native._building import array_at, bits_of, inline
 
 _combined = inline(_formulas.combined)
@@ -145,7 +145,7 @@ def count_values(address, size, center, table_address, room, cells_address, figu
         _count(block, count, center, cells, table)
         guess = block[0] + total / float64(count)
         powers = _combined(powers, _powers(block, count, guess, s1, s2, s3, s4))
-    figures = array_at(figures_address, 0, 5 + len(NONE))
+    figures = array_at(figures_address, 0, FIGURES)
     figures[0], figures[1], figures[2] = float64(nan), float64(infinite), float64(zeros)
     # Adding 0 takes the sign from -0.
     figures[3], figures[4] = low + 0.0, high + 0.0

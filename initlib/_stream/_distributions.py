@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,18 +27,8 @@ AnyDType = np.dtype[Any]
 TRUNCATION = 2
 
 
-class Distribution(Protocol):
-    """A distribution that a stream's words are turned into."""
-
-    def check(self, dtype: AnyDType) -> None:
-        """Raise RequestError if the dtype can't hold it."""
-
-    def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
-        """Write elements start .. start + len(out) into a 1-D contiguous `out` of a float dtype."""
-
-
-class _Law:
-    """Base of the distributions, which are two floats each.
+class Distribution:
+    """A distribution that a stream's words are turned into: two floats.
 
     Attributes:
         transform: what the engine calls the way from words to values.
@@ -76,7 +66,7 @@ def _parameters(law: Any, numbers: bytes, dtype: AnyDType) -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Normal(_Law):
+class Normal(Distribution):
     """Normal distribution by the Box-Muller transform (Box & Muller, 1958).
 
     Raises:
@@ -102,7 +92,7 @@ class Normal(_Law):
 
 
 @dataclass(frozen=True, slots=True)
-class TruncatedNormal(_Law):
+class TruncatedNormal(Distribution):
     """Normal distribution with the values beyond two stddev cut off, by its inverse CDF.
 
     `stddev` is that of the normal before the cut; what is left has 0.8796 of it.
@@ -130,7 +120,7 @@ class TruncatedNormal(_Law):
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform(_Law):
+class Uniform(Distribution):
     """Uniform distribution on [low, high), on a grid of 2^24 points (float64: 2^53).
 
     Raises:
