@@ -21,9 +21,9 @@ from initlib._workers import (
     MEMORY,
     Progress,
     buffer_bytes,
+    buffer_count,
     pool,
     thread_count,
-    writer_count,
 )
 from initlib._write import File, Writer
 
@@ -76,9 +76,9 @@ class Job:
         provenance: what the file says of it.
         places: the same as metadata, before the digests are known.
         format: of the file.
-        threads: how many may make chunks at a time.
-        writers: how many there are: those that aren't making any are writing.
+        threads: how many make chunks, and how many others write them.
         chunk_bytes: the most that one of them makes at a time.
+        buffers: how many chunks may be in memory.
     """
 
     plan: Plan
@@ -86,8 +86,8 @@ class Job:
     places: dict[str, str]
     format: Format
     threads: int
-    writers: int
     chunk_bytes: int
+    buffers: int
 
 
 def generate(
@@ -125,7 +125,8 @@ def generate(
         dry_run: resolve and check the manifest, and write nothing; custom code is imported, but
             makes no tensor.
         allow_code: let the manifest's custom initializers run.
-        progress: is called with the bytes done and the total, now and then.
+        progress: is called with the bytes done and the total, now and then, by one thread at a
+            time.
 
     Raises:
         RequestError: the manifest or another argument is wrong; a ManifestError says where.
@@ -134,7 +135,7 @@ def generate(
     begin = time.perf_counter()
     workers = thread_count(threads)
     chunk_bytes = buffer_bytes(memory, workers)
-    writers = writer_count(memory, workers, chunk_bytes)
+    buffers = buffer_count(memory, workers, chunk_bytes)
     globs = (only,) if isinstance(only, str) else tuple(only)
     loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
     target = Output.at(_path(output, loaded.source, format))
@@ -143,7 +144,7 @@ def generate(
     provenance = Provenance(plan)
     places = provenance.metadata()
     plan.check(file_format, places)
-    job = Job(plan, provenance, places, file_format, workers, writers, chunk_bytes)
+    job = Job(plan, provenance, places, file_format, workers, chunk_bytes, buffers)
     if dry_run:
         return _summary(job, target.path, None, 0.0)
     target.check(force=force, manifest=loaded.source)
@@ -155,7 +156,7 @@ def generate(
 
 def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
     """Write a new file and bring it to the disk; return the tensors' digests."""
-    maker = Maker(job.plan, job.chunk_bytes, job.threads)
+    maker = Maker(job.plan, job.chunk_bytes, job.threads, job.buffers)
     maker.prepare()
     offsets = job.format.create(path, job.plan.entries, job.places)
     total, done = job.plan.nbytes, 0
@@ -167,9 +168,9 @@ def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
             progress(done, total)
 
     with closing(File(path, total)) as file:
-        writer = Writer(maker, offsets, file, job.threads)
-        with pool(job.writers) as executor:
-            digests = writer.write_all(executor, job.writers, advance)
+        writer = Writer(maker, offsets, file, job.threads, advance)
+        with pool(2 * job.threads) as executor:
+            digests = writer.write_all(executor)
         job.format.replace_metadata(path, job.provenance.metadata(digests))
         file.sync()
     return digests

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -29,18 +30,24 @@ class Maker:
 
     Attributes:
         plan: what to make.
-        chunk_bytes: size of a chunk, and of each worker's buffer.
+        chunk_bytes: size of a chunk, and of each buffer.
         threads: how many may work on one tensor, where that is made by several.
+        buffers: how many chunks may be in memory at a time; whoever wants one more waits.
     """
 
     plan: Plan
     chunk_bytes: int
     threads: int = 1
-    _local: threading.local = field(default_factory=threading.local)
+    buffers: int = 1
+    _free: SimpleQueue[Bytes] = field(default_factory=SimpleQueue)
     # The last element that a whole tensor is full of, and memory full of it.
     _copies: tuple[bytes, Bytes] = (b"", np.empty(0, np.uint8))
     # Tensors that can't be made in pieces are held whole: no two at a time.
     _whole: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        for buffer in np.split(pages(self.buffers * (self.chunk_bytes + PAGE)), self.buffers):
+            self._free.put(buffer)
 
     def prepare(self) -> None:
         """Load the compiled kernels if the plan is worth it."""
@@ -48,37 +55,42 @@ class Maker:
 
     @contextmanager
     def made(self, chunk: Chunk) -> Iterator[Bytes]:
-        """Give memory with the pieces of a chunk at their places; it is used again after this."""
-        with _parallel.threads(self.threads), self._made(chunk) as made:
-            yield made
+        """Give memory with the pieces of a chunk at their places; it is used again after this.
 
-    @contextmanager
-    def _made(self, chunk: Chunk) -> Iterator[Bytes]:
+        Any thread may leave this context, whichever entered it.
+        """
         first = self.plan.tensors[chunk.pieces[0].tensor]
         if first.element is not None:
             yield self._full_of(first.element)
         elif first.streams:
-            buffer = self.buffer()
-            for piece in chunk.pieces:
-                tensor = self.plan.tensors[piece.tensor]
-                out = buffer[self.span(piece)].view(tensor.entry.dtype)
-                _guarded(tensor, _fill_piece, out, piece.start)
-            yield buffer
+            with self.buffer() as buffer:
+                self._fill(chunk, buffer)
+                yield buffer
         else:
             with self._whole:
-                array = np.ascontiguousarray(_guarded(first, _make_whole))
+                with _parallel.threads(self.threads):
+                    array = np.ascontiguousarray(_guarded(first, _make_whole))
                 yield array.reshape(-1).view(np.uint8)
+
+    @contextmanager
+    def buffer(self) -> Iterator[Bytes]:
+        """Give the memory of one chunk, once there is some that nobody uses."""
+        buffer = self._free.get()
+        try:
+            yield buffer
+        finally:
+            self._free.put(buffer)
 
     def span(self, piece: Piece) -> slice:
         """Return which bytes of its chunk's memory a piece has."""
         return slice(piece.place, piece.place + piece.count * self.plan.itemsize(piece))
 
-    def buffer(self) -> Bytes:
-        """Return this worker's buffer, which it uses for one chunk after the other."""
-        if not hasattr(self._local, "buffer"):
-            self._local.buffer = pages(self.chunk_bytes + PAGE)
-        buffer: Bytes = self._local.buffer
-        return buffer
+    def _fill(self, chunk: Chunk, buffer: Bytes) -> None:
+        with _parallel.threads(self.threads):
+            for piece in chunk.pieces:
+                tensor = self.plan.tensors[piece.tensor]
+                out = buffer[self.span(piece)].view(tensor.entry.dtype)
+                _guarded(tensor, _fill_piece, out, piece.start)
 
     def _full_of(self, element: bytes) -> Bytes:
         """Return memory for a chunk that is full of copies of an element."""

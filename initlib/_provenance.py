@@ -153,14 +153,15 @@ def _dump(value: Any) -> str:
 def _distinct(tensors: Sequence[TensorPlan]) -> tuple[list[Any], list[int]]:
     """Return the distinct initializers as plain data, and for each tensor which one it has."""
     rows: dict[str, int] = {}
-    # Tensors that share a spec are many, and looking at it once is enough.
-    by_spec: dict[int, int] = {}
+    # Tensors that share an initializer are many, and looking at it once is enough.
+    known: dict[int, int] = {}
     numbers = []
     for tensor in tensors:
-        spec = id(tensor.spec)
-        if spec not in by_spec:
-            by_spec[spec] = rows.setdefault(_dump(resolved(tensor)), len(rows))
-        numbers.append(by_spec[spec])
+        # Code is run anew for each tensor, and none of it may be left out.
+        shared = id(tensor.spec if tensor.spec.custom else tensor.initializer)
+        if shared not in known:
+            known[shared] = rows.setdefault(_dump(resolved(tensor)), len(rows))
+        numbers.append(known[shared])
     return [json.loads(row) for row in rows], numbers
 
 

@@ -22,8 +22,8 @@ Result = TypeVar("Result")
 # core before they are written, which halves the speed.
 MEMORY = 64 << 20
 LARGEST_BUFFER = 2 << 20
-# Threads for each one that makes chunks: those that aren't making any wait for the disk.
-WRITERS = 2
+# Buffers for each thread that makes chunks: one is filled, one written, and one is on its way.
+BUFFERS = 3
 # Jobs that wait for a worker, per worker: enough that none is ever idle.
 QUEUED = 2
 # Threads when nobody says how many. More would outrun any disk, and their buffers exceed MEMORY.
@@ -68,9 +68,9 @@ def buffer_bytes(memory: int | str, threads: int, buffers: int = 1) -> int:
     return min(budget // (threads * buffers) // LEAF * LEAF, LARGEST_BUFFER)
 
 
-def writer_count(memory: int | str, threads: int, chunk_bytes: int) -> int:
-    """Return how many threads, each with its buffer, make and write where `threads` may make."""
-    return max(threads, min(WRITERS * threads, _budget(memory) // chunk_bytes))
+def buffer_count(memory: int | str, threads: int, chunk_bytes: int) -> int:
+    """Return how many buffers there may be where `threads` make chunks and as many write them."""
+    return max(threads, min(BUFFERS * threads, _budget(memory) // chunk_bytes))
 
 
 def _budget(memory: int | str) -> int:

@@ -2,9 +2,11 @@
 
 As many threads write chunks of as many bytes with pwritev into a file that already has its length,
 then fsync: through the page cache (PATH "cached") or past it ("direct", by O_DIRECT). Nothing is
-computed, and nothing but the standard library imported.
+computed, and nothing but the standard library imported. The zeros lie in huge pages where the
+system has them, as initgen's buffers do.
 """
 
+import ctypes
 import mmap
 import os
 import sys
@@ -12,7 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 file, size = sys.argv[1], int(sys.argv[2]) * 4096 * 4096 * 4
 threads, chunk = int(sys.argv[3]), int(sys.argv[4])
-zeros = memoryview(mmap.mmap(-1, chunk))  # at a page's start, as O_DIRECT wants it
+HUGE = 2 << 20
+memory = mmap.mmap(-1, chunk + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANON)
+memory.madvise(mmap.MADV_HUGEPAGE)
+start = -ctypes.addressof(ctypes.c_char.from_buffer(memory)) % HUGE
+zeros = memoryview(memory)[start : start + chunk]
 zeros[:] = bytes(chunk)
 
 

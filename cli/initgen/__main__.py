@@ -8,9 +8,12 @@ import io
 import os
 import sys
 
-from initgen import _signals
-from initgen._app import app
-from initgen._console import complain, discard_output
+# Modules and manifests make much that lives long, among which there is little to collect.
+gc.set_threshold(100_000)
+
+from initgen import _signals  # noqa: E402
+from initgen._app import app  # noqa: E402
+from initgen._console import complain, discard_output  # noqa: E402
 
 # Exit codes: 1 is for commands that answer no.
 REQUEST_WRONG, NOT_DONE = 2, 3
@@ -18,8 +21,6 @@ REQUEST_WRONG, NOT_DONE = 2, 3
 
 def main() -> None:
     """Run the command that the arguments name."""
-    # Modules and manifests make much that lives long, among which there is little to collect.
-    gc.set_threshold(100_000)
     # Looking for plugins takes pydantic longer the more packages are installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     _signals.watch()
@@ -44,6 +45,9 @@ def main() -> None:
         if not isinstance(error, RequestError):
             raise
         _fail(str(error), REQUEST_WRONG)
+    finally:
+        # The process ends: a last collection, by Python itself, would only take time.
+        gc.freeze()
 
 
 def _open_standard_streams() -> None:

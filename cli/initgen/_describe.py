@@ -13,7 +13,6 @@ import typer
 import initlib
 from initgen import _signals
 from initgen._console import complain_of, progress_bar, show, show_data
-from initgen._describe_text import as_csv, description_lines, outline_lines, tensor_lines
 
 NOT_DONE = 3
 
@@ -112,6 +111,8 @@ def describe(
     if as_json:
         show_data(json.dumps(dataclasses.asdict(found)))
     elif csv:
+        from initgen._describe_text import as_csv
+
         show_data(as_csv(found))
     elif not quiet:
         show(*_lines(found, detailed=tensor is not None))
@@ -122,6 +123,8 @@ def describe(
 
 
 def _lines(found: initlib.Description | initlib.Outline, *, detailed: bool) -> list[str]:
+    from initgen._describe_text import description_lines, outline_lines, tensor_lines
+
     if isinstance(found, initlib.Outline):
         return outline_lines(found)
     return tensor_lines(found) if detailed else description_lines(found)

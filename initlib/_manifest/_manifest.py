@@ -10,7 +10,7 @@ from typing import Any
 
 from initlib._manifest._expand import Expansion
 from initlib._manifest._expressions import Number
-from initlib._manifest._lines import Lines, line_of, path_of
+from initlib._manifest._lines import Lines
 from initlib._manifest._model import Item, Layout, Repeat, Rule
 from initlib._manifest._specs import TensorSpec, Where
 
@@ -47,7 +47,7 @@ class Manifest:
 
     def where(self, *location: str | int) -> Where:
         """Return a place by its keys and indices, such as ("layers", 3, "shape")."""
-        return Where(self.source, path_of(location), line_of(self.lines, location))
+        return Where(self.source, location, self.lines)
 
     def tensors(self) -> Iterator[TensorSpec]:
         """Yield the tensors in the order of the manifest.

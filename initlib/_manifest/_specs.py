@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from initlib._errors import ManifestError
+from initlib._manifest._lines import Lines, Location, line_of, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +16,23 @@ class Where:
 
     Attributes:
         source: the manifest's file name, ``<stdin>`` or ``<manifest>``.
-        path: such as ``layers[3].shape``.
-        line: 1-based, or None where there is no text behind the manifest.
+        location: keys and indices, such as ("layers", 3, "shape").
+        lines: of everything in the manifest, or None where there is no text behind it.
     """
 
     source: str
-    path: str
-    line: int | None
+    location: Location
+    lines: Lines | None = field(compare=False, repr=False)
+
+    @property
+    def path(self) -> str:
+        """The location as it is printed, such as ``layers[3].shape``."""
+        return path_of(self.location)
+
+    @property
+    def line(self) -> int | None:
+        """The line, from 1 on, or None where there is no text behind the manifest."""
+        return line_of(self.lines, self.location)
 
     def error(self, problem: str) -> ManifestError:
         """Return the error that says what is wrong here."""

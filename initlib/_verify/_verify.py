@@ -180,7 +180,7 @@ class _Job:
             # Nothing is made, so any piece can be read by itself.
             tensors = [replace(tensor, streams=True) for tensor in tensors]
         plan = replace(self.case.plan, tensors=tuple(tensors))
-        maker = Maker(plan, self.chunk_bytes, self.threads)
+        maker = Maker(plan, self.chunk_bytes, self.threads, self.threads)
         if not by_digest:
             maker.prepare()
         read = self.case.read

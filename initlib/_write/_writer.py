@@ -1,90 +1,153 @@
-"""The stream of chunks: many threads make them and write each at its place in the file."""
+"""The stream of chunks: threads make them while others write them at their places in the file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from threading import Semaphore
+from queue import SimpleQueue
+from threading import Lock
+from typing import NamedTuple
 
 from initlib._digest import constant_digests, leaf_digests, tensor_digest
 from initlib._make import Bytes, Maker
 from initlib._memory import PAGE
 from initlib._plan import Chunk, Piece, make_chunks
-from initlib._workers import QUEUED, bounded
 from initlib._write._file import File
+
+
+class _Made(NamedTuple):
+    """A chunk in memory, the digests of its pieces' leaves, and what gives the memory back."""
+
+    chunk: Chunk
+    memory: Bytes
+    digests: list[bytes]
+    memory_held: ExitStack
 
 
 @dataclass
 class Writer:
     """Writes the chunks of a plan to a new file, which is all holes.
 
+        chunks -> makers -> made, in buffers -> writers -> file
+                     ^                             |
+                     +------- empty buffers -------+
+
+    A disk is the fastest when a few writes are always under way, so those who write never make.
+
     Attributes:
-        maker: makes them.
+        maker: makes them; it has a buffer for each thread at least.
         offsets: of each tensor in the file, in bytes.
         file: where they go.
-        makers: how many threads may make chunks at a time, while as many write: more writes at a
-            time make a disk slower.
+        threads: how many make chunks, and how many others write them.
+        progress: is told how many bytes each finished chunk had, by one thread at a time.
     """
 
     maker: Maker
     offsets: Sequence[int]
     file: File
-    makers: int
-    _making: Semaphore = field(init=False)
-    _writing: Semaphore = field(init=False)
+    threads: int
+    progress: Callable[[int], None]
+    # None, which stays the last, says that nothing more comes.
+    _made: SimpleQueue[_Made | None] = field(default_factory=SimpleQueue)
+    # The digests of leaves by the element that they begin with, for each tensor.
+    _leaves: list[dict[int, bytes]] = field(init=False)
+    # The first error of any thread ends the work of all.
+    _errors: list[BaseException] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
-        self._making, self._writing = Semaphore(self.makers), Semaphore(self.makers)
+        self._leaves = [{} for _ in self.maker.plan.tensors]
 
-    def write_all(
-        self, executor: Executor, threads: int, progress: Callable[[int], None]
-    ) -> list[str]:
+    def write_all(self, executor: Executor) -> list[str]:
         """Make and write everything.
 
         Args:
-            executor: runs the chunks.
-            threads: how many it runs at a time.
-            progress: is told how many bytes each finished chunk had.
+            executor: runs 2 * `threads` jobs at the same time.
 
         Returns:
             The digest of each tensor, in the plan's order.
         """
-        plan = self.maker.plan
-        leaves: list[dict[int, bytes]] = [{} for _ in plan.tensors]
-        chunks = make_chunks(plan, self.offsets, self.maker.chunk_bytes, phase=PAGE)
-        for chunk, found in bounded(executor, self.write, chunks, QUEUED * threads):
-            for piece, digests in zip(chunk.pieces, found, strict=True):
-                leaves[piece.tensor][piece.start] = digests
-            progress(chunk.nbytes)
-        return [tensor_digest(b"".join(found[i] for i in sorted(found))) for found in leaves]
+        writers: list[Future[None]] = []
+        makers: list[Future[None]] = []
+        with self._ending():
+            chunks = self._chunks()
+            writers += (executor.submit(self._write_made) for _ in range(self.threads))
+            makers += (executor.submit(self._make, chunks) for _ in range(self.threads))
+            wait(makers)
+        try:
+            # After an error, too: those who wait for a buffer need somebody who empties it.
+            wait(makers)
+        finally:
+            self._made.put(None)
+        wait(writers)
+        if self._errors:
+            raise self._errors[0]
+        return [tensor_digest(b"".join(found[i] for i in sorted(found))) for found in self._leaves]
 
-    def write(self, chunk: Chunk) -> list[bytes]:
-        """Make and write one chunk; return the digests of the leaves of each piece."""
-        with ExitStack() as stack:
-            with self._making:
-                made = stack.enter_context(self.maker.made(chunk))
-                digests = [self._digests(piece, made) for piece in chunk.pieces]
-            with self._writing:
-                self._write(chunk, made)
-        return digests
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """End the work of all threads if something fails inside."""
+        try:
+            yield
+        except BaseException as error:
+            self._errors.append(error)
 
-    def _write(self, chunk: Chunk, made: Bytes) -> None:
-        first = self.maker.plan.tensors[chunk.pieces[0].tensor]
-        if not first.streams:
-            self._write_whole(made, self.offsets[chunk.pieces[0].tensor])
-        # The file is all holes, and they read as zeros.
-        elif first.element is None or any(first.element):
-            self._write_runs(chunk.pieces, made)
+    def _chunks(self) -> Iterator[Chunk]:
+        """Yield all chunks, or as many as are to be made."""
+        size = self.maker.chunk_bytes
+        for chunk in make_chunks(self.maker.plan, self.offsets, size, phase=PAGE):
+            if self._errors:
+                return
+            yield chunk
+
+    def _make(self, chunks: Iterator[Chunk]) -> None:
+        """Make chunks that nobody else makes, as long as there are any."""
+        with self._ending():
+            while True:
+                with self._lock:
+                    chunk = next(chunks, None)
+                if chunk is None:
+                    return
+                with ExitStack() as stack:
+                    memory = stack.enter_context(self.maker.made(chunk))
+                    digests = [self._digests(piece, memory) for piece in chunk.pieces]
+                    first = chunk.pieces[0].tensor
+                    if self.maker.plan.tensors[first].streams:
+                        self._made.put(_Made(chunk, memory, digests, stack.pop_all()))
+                    else:
+                        self._write_whole(memory, self.offsets[first])
+                        self._note(chunk, digests)
+
+    def _write_made(self) -> None:
+        """Write chunks as they come."""
+        for made in iter(self._made.get, None):
+            # What isn't to be written any more still holds memory that a maker may wait for.
+            with self._ending(), made.memory_held:
+                if not self._errors:
+                    self._write(made.chunk.pieces, made.memory)
+                    self._note(made.chunk, made.digests)
+        self._made.put(None)
+
+    def _note(self, chunk: Chunk, digests: Sequence[bytes]) -> None:
+        """Take note of a chunk that is done."""
+        with self._lock:
+            for piece, found in zip(chunk.pieces, digests, strict=True):
+                self._leaves[piece.tensor][piece.start] = found
+            self.progress(chunk.nbytes)
 
     def _digests(self, piece: Piece, made: Bytes) -> bytes:
         element = self.maker.plan.tensors[piece.tensor].element
         data = made[self.maker.span(piece)]
         return leaf_digests(data) if element is None else constant_digests(element, data.size)
 
-    def _write_runs(self, pieces: Sequence[Piece], made: Bytes) -> None:
+    def _write(self, pieces: Sequence[Piece], made: Bytes) -> None:
         """Write pieces, together those that are neighbours in the file and so in memory."""
+        element = self.maker.plan.tensors[pieces[0].tensor].element
+        if element is not None and not any(element):
+            # The file is all holes, and they read as zeros.
+            return
         run, begin = slice(0, 0), 0
         for piece in pieces:
             span, itemsize = self.maker.span(piece), self.maker.plan.itemsize(piece)
@@ -96,11 +159,15 @@ class Writer:
         self.file.write(made[run], begin)
 
     def _write_whole(self, made: Bytes, offset: int) -> None:
-        """Write a tensor that lies anywhere in memory from where pages are."""
-        buffer, size = self.maker.buffer(), self.maker.chunk_bytes
-        for i in range(0, made.size, size):
-            data = made[i : i + size]
-            place = (offset + i) % PAGE
-            page = buffer[place : place + data.size]
-            page[:] = data
-            self.file.write(page, offset + i)
+        """Write a tensor that lies anywhere in memory from where pages are.
+
+        The thread that made it does: a writer that waited for a buffer could wait for ever.
+        """
+        size = self.maker.chunk_bytes
+        with self.maker.buffer() as buffer:
+            for i in range(0, made.size, size):
+                data = made[i : i + size]
+                place = (offset + i) % PAGE
+                page = buffer[place : place + data.size]
+                page[:] = data
+                self.file.write(page, offset + i)

@@ -4,8 +4,9 @@ import errno
 import fcntl
 import os
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from initlib._digest import LEAF, leaf_digests, tensor_digest
 from initlib._make import Maker
 from initlib._memory import PAGE
 from initlib._memory import pages as new_pages
-from initlib._plan import make_chunks, make_plan
-from initlib._write import File, Writer
+from initlib._plan import make_plan
+from initlib._write import File, Writer, _writer
 from initlib._write._choice import Choice
 from initlib._write._file import LEAST
 
@@ -49,8 +50,8 @@ def path(tmp_path):
 def written(plan, path, offsets, threads, progress=lambda nbytes: None):
     """Write a plan; return the digests."""
     with closing(File(path, plan.nbytes)) as file, ThreadPoolExecutor(2 * threads) as executor:
-        writer = Writer(Maker(plan, LEAF), offsets, file, threads)
-        return writer.write_all(executor, 2 * threads, progress)
+        maker = Maker(plan, LEAF, buffers=threads)
+        return Writer(maker, offsets, file, threads, progress).write_all(executor)
 
 
 def check(plan, path, offsets, digests):
@@ -87,30 +88,69 @@ def test_every_tensor_is_written_at_its_offset(plan, path, gap, threads):
     check(plan, path, offsets, digests)
 
 
-def test_chunks_are_submitted_a_few_at_a_time(plan, path):
-    class Executor:
-        running = most = 0
+class Held(SimpleQueue):
+    """Free buffers of a maker, of which it counts how many are in use at the same time."""
 
-        def submit(self, work, chunk):
-            self.running += 1
-            self.most = max(self.most, self.running)
-            future = Future()
-            future.set_result(work(chunk))
-            return future
+    used = most = 0
 
-    executor = Executor()
+    def get(self):
+        buffer = super().get()
+        self.used += 1
+        self.most = max(self.most, self.used)
+        return buffer
+
+    def put(self, buffer):
+        self.used -= 1
+        super().put(buffer)
+
+
+@pytest.mark.parametrize("buffers", [2, 3, 5])
+def test_no_more_chunks_are_in_memory_than_there_are_buffers(plan, path, buffers):
     offsets = offsets_of(plan, 0)
-    with closing(File(path, plan.nbytes)) as file:
-        writer = Writer(Maker(plan, LEAF), offsets, file, 1)
-        for _ in _workers.bounded(executor, writer.write, make_chunks(plan, offsets, LEAF), 2):
-            executor.running -= 1
-    assert executor.most == 2
+    maker = Maker(plan, LEAF, 1, buffers, Held())
+    maker._free.used = 0
+    with closing(File(path, plan.nbytes)) as file, ThreadPoolExecutor(4) as executor:
+        digests = Writer(maker, offsets, file, 2, lambda nbytes: None).write_all(executor)
+    assert maker._free.most <= buffers
+    assert maker._free.used == 0
+    check(plan, path, offsets, digests)
 
 
-def test_the_first_failure_ends_it():
-    def fail(chunk):
-        raise OSError(28, "No space left on device")
+def fail(*args):
+    raise OSError(28, "No space left on device")
 
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("what", ["made", "written", "reported"])
+def test_whatever_fails_ends_all_threads(plan, path, monkeypatch, threads, what):
+    progress = fail if what == "reported" else lambda nbytes: None
+    if what == "made":
+        monkeypatch.setattr(_writer, "leaf_digests", fail)
+    if what == "written":
+        monkeypatch.setattr(os, "pwrite", fail)
+    with pytest.raises(OSError, match="No space"):
+        written(plan, path, offsets_of(plan, 0), threads, progress)
+
+
+@pytest.mark.parametrize("started", range(6))
+def test_a_system_that_starts_few_threads(plan, path, started):
+    class Executor(ThreadPoolExecutor):
+        jobs = 0
+
+        def submit(self, *args):
+            if self.jobs == started:
+                raise RuntimeError("can't start new thread")
+            self.jobs += 1
+            return super().submit(*args)
+
+    with closing(File(path, plan.nbytes)) as file, Executor(6) as executor:
+        maker = Maker(plan, LEAF, buffers=3)
+        writer = Writer(maker, offsets_of(plan, 0), file, 3, lambda nbytes: None)
+        with pytest.raises(RuntimeError, match="start new thread"):
+            writer.write_all(executor)
+
+
+def test_the_first_failure_ends_what_is_bounded():
     submitted = []
     chunks = (submitted.append(i) or i for i in range(1000))
     with ThreadPoolExecutor(2) as executor, pytest.raises(OSError, match="No space"):
