@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
     from initlib._schemas import schema
+    from initlib._sources import Draft, manifest
     from initlib._verify import TensorVerdict, Verified, verify
 
 # Where each public name is defined; an empty module stands for a submodule of that name.
 _HOME = {
     "Description": "_description",
     "Difference": "_diff",
+    "Draft": "_sources",
     "Expected": "_description",
     "Generated": "_generate",
     "Group": "_description",
@@ -67,6 +69,7 @@ _HOME = {
     "diff": "_diff",
     "generate": "_generate",
     "initializers": "",
+    "manifest": "_sources",
     "random": "",
     "schema": "_schemas",
     "verify": "_verify",
@@ -76,6 +79,7 @@ __all__ = [
     "QUANTILES",
     "Description",
     "Difference",
+    "Draft",
     "Expected",
     "Generated",
     "Group",
@@ -101,6 +105,7 @@ __all__ = [
     "diff",
     "generate",
     "initializers",
+    "manifest",
     "random",
     "schema",
     "verify",

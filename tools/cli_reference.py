@@ -28,7 +28,7 @@ the folder that `$INITGEN_CACHE_DIR` names. What is there may be deleted at any 
 
 `make docs` writes this page from the commands' own `--help`.
 """
-COMMANDS = ("", "generate", "describe", "verify", "diff", "initializers", "schema")
+COMMANDS = ("", "generate", "describe", "verify", "diff", "manifest", "initializers", "schema")
 
 
 def main() -> None:

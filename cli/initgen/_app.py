@@ -10,6 +10,7 @@ from initgen._describe import describe
 from initgen._diff import diff
 from initgen._generate import generate
 from initgen._initializers import initializers
+from initgen._manifest import manifest
 from initgen._schema import schema
 from initgen._verify import verify
 from initlib import __version__
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, describe, verify, diff, initializers, schema):
+for command in (generate, describe, verify, diff, manifest, initializers, schema):
     app.command()(command)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 import initlib
 from initgen import _signals
 from initgen._console import complain_of, progress_bar, show, show_data
+from initgen._files import write_whole
 
 NOT_DONE = 3
 
@@ -135,14 +135,4 @@ def _write_page(found: initlib.Description | initlib.Outline, path: Path) -> Non
         raise initlib.RequestError("expected a checkpoint for --html, received a manifest")
     from initgen._html import render
 
-    page = render(found)
-    # What is there stays until the page is whole; and a link is replaced, not what it leads to.
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        try:
-            new.write_text(page, encoding="utf-8")
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
-    except OSError as error:
-        raise initlib.StorageError(f"{path}: {error.strerror}") from error
+    write_whole(path, render(found))

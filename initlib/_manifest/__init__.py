@@ -4,5 +4,6 @@ from initlib._manifest._manifest import Manifest
 from initlib._manifest._read import read
 from initlib._manifest._schema import schema
 from initlib._manifest._specs import InitializerSpec, TensorSpec, Where
+from initlib._manifest._yaml import flow
 
-__all__ = ["InitializerSpec", "Manifest", "TensorSpec", "Where", "read", "schema"]
+__all__ = ["InitializerSpec", "Manifest", "TensorSpec", "Where", "flow", "read", "schema"]

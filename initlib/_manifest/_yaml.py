@@ -17,6 +17,7 @@ from initlib._manifest._lines import Lines, duplicate_key
 from initlib._manifest._wording import show
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 # The tags that change nothing about how we read a value; all others are refused.
 _TAGS = {None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))}
 # Aliases can make a few lines stand for billions of values; these bound it.
@@ -172,6 +173,31 @@ def _plain(text: str) -> Any:
     if special := _SPECIAL.fullmatch(text):
         return float("nan") if special[3] else float(special[1] + "inf")
     return text
+
+
+class _Dumper(_SafeDumper):  # type: ignore[misc]
+    """Quotes what either YAML 1.1, as PyYAML does by itself, or 1.2 takes for no text."""
+
+    def represent_text(self, text: str) -> Any:
+        """Return the node of a text."""
+        style = None if not text or _plain(text) == text else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def flow(value: Any) -> str:
+    """Return plain data as YAML in one line, which loads to the same data."""
+    text: str = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=1 << 30,
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _syntax_error(error: yaml.YAMLError, text: str, source: str) -> ManifestError:

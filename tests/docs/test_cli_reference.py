@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("tool", "page", "parts"),
     [
-        ("cli_reference.py", "cli.md", ("```text", 7)),
+        ("cli_reference.py", "cli.md", ("```text", 8)),
         ("json_reference.py", "json.md", ("\n### ", 13)),
     ],
 )

@@ -14,6 +14,7 @@ PAGES = {
     "README.md": "",
     "docs/describe.md": "",
     "docs/format.md": 'import initlib; initlib.generate({"layers": []}, "model.safetensors")',
+    "docs/models.md": "",
     "docs/python.md": "",
     "docs/verify.md": "",
 }

@@ -19,7 +19,7 @@ FLOORS = [
         *("_checkpoint", "_compare", "_custom", "_expected", "_make", "_plan", "_provenance"),
         "_workers",
     },
-    {"_describe", "_diff", "_generate", "_output", "_verify", "_write"},
+    {"_describe", "_diff", "_generate", "_output", "_sources", "_verify", "_write"},
     {"_schemas"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,63 @@
+"""`initgen manifest`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import initlib
+from initgen import _signals
+from initgen._console import complain, complain_of, show_data
+from initgen._files import write_whole
+
+# What it exits with where something is missing from the manifest.
+NOT_DONE = 3
+
+
+def manifest(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A checkpoint: safetensors, HDF5, .keras, or a folder or index of shards.",
+        ),
+    ],
+    rules: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="What is initialised how: gpt2, keras, llama, torch, or a manifest with rules.  "
+            "[default: the file's own manifest; keras for HDF5, torch for safetensors]",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write.  [default: standard output]"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write JSON, which is a manifest as well.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
+) -> None:
+    """Write the manifest of a checkpoint: what tensors it has, and how they might begin.
+
+    Only headers are read. A file of initgen's gives its own manifest back. Of others, rules say
+    what is initialised how, by the tensors' names; blocks that are alike become a repeat.
+    """
+    found = initlib.manifest(source, rules=rules)
+    text = json.dumps(found.manifest, indent=2) if as_json else found.text.removesuffix("\n")
+    _signals.ignore()
+    if output is None:
+        show_data(text)
+    else:
+        write_whole(output, text + "\n", force=force)
+    if not quiet:
+        for note in found.notes:
+            complain(f"{source}: {note}")
+    if found.partial:
+        complain_of(f"{source}: not in the manifest, or without an initializer:", found.missing)
+        raise typer.Exit(NOT_DONE)

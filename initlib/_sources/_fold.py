@@ -1,0 +1,101 @@
+"""Tensors to the layers of a manifest: what differs in an integer of its name becomes a repeat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+# An integer that is a part of a name by itself, as in `h.0.attn` or `layers/12/kernel`.
+_INTEGER = re.compile(r"(?<![^./])(0|[1-9][0-9]*)(?![^./])")
+# What turns are counted by, from the outermost repeat on.
+VARIABLES = "ijklmn"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One tensor.
+
+    Attributes:
+        name: its name.
+        shape: in elements.
+        dtype: its dtype's name, None for the manifest's own.
+        initializer: None for that of the first rule which fits.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str | None = None
+    initializer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A tensor of which `name` is written as in a manifest, and what follows isn't yet.
+
+    Attributes:
+        name: text up to the first integer that is left.
+        rest: that integer, the text up to the next one, and so on.
+        leaf: the tensor, without a name.
+    """
+
+    name: str
+    rest: tuple[str, ...]
+    leaf: Leaf
+
+
+def fold(leaves: Sequence[Leaf]) -> list[dict[str, Any]]:
+    """Return the items of a manifest's `layers` that expand to these tensors.
+
+    Their order is that in which each first comes up; turns of a repeat are in the order of their
+    integers.
+    """
+    parts = []
+    for leaf in leaves:
+        name, *rest = _INTEGER.split(leaf.name.replace("{", "{{").replace("}", "}}"))
+        parts.append(_Part(name, tuple(rest), replace(leaf, name="")))
+    return list(_items(parts, VARIABLES))
+
+
+def _items(parts: Sequence[_Part], variables: str) -> Iterator[dict[str, Any]]:
+    numbered: dict[str, dict[int, list[_Part]]] = {}
+    for part in parts:
+        if part.rest:
+            turns = numbered.setdefault(part.name, {})
+            number, after, *rest = part.rest
+            inner = _Part(after, tuple(rest), part.leaf)
+            turns.setdefault(int(number), []).append(inner)
+    for part in parts:
+        if not part.rest:
+            yield _layer(part)
+        elif part.name in numbered:
+            yield from _turns(part.name, numbered.pop(part.name), variables)
+
+
+def _turns(name: str, turns: dict[int, list[_Part]], variables: str) -> Iterator[dict[str, Any]]:
+    """Yield what follows a name with each of some integers; equal turns together."""
+    alike: dict[frozenset[_Part], list[int]] = {}
+    for number in sorted(turns):
+        alike.setdefault(frozenset(turns[number]), []).append(number)
+    for numbers in alike.values():
+        inner = turns[numbers[0]]
+        if len(numbers) == 1 or not variables:
+            for number in numbers:
+                yield from _items(_after(f"{name}{number}", inner), variables)
+        else:
+            layers = [*_items(_after(f"{name}{{{variables[0]}}}", inner), variables[1:])]
+            whole = numbers == [*range(len(numbers))]
+            count = len(numbers) if whole else numbers
+            yield {"repeat": {variables[0]: count}, "layers": layers}
+
+
+def _after(name: str, parts: Sequence[_Part]) -> list[_Part]:
+    return [replace(part, name=name + part.name) for part in parts]
+
+
+def _layer(part: _Part) -> dict[str, Any]:
+    leaf = part.leaf
+    layer = {"name": part.name, "shape": list(leaf.shape)}
+    optional = {"dtype": leaf.dtype, "initializer": leaf.initializer}
+    return {**layer, **{key: value for key, value in optional.items() if value is not None}}

@@ -1,0 +1,58 @@
+"""`initgen manifest` as a user runs it."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+
+@pytest.fixture
+def model(tmp_path):
+    arrays = {f"h.{i}.fc.weight": np.zeros((4, 3), np.float32) for i in range(5)}
+    save_file(arrays, tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def test_what_it_writes_can_be_generated(initgen, model, tmp_path):
+    run = initgen("manifest", "model.safetensors", "-o", "m.yaml")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert initgen("generate", "m.yaml", "-o", "new.safetensors").returncode == 0
+    again = initgen("manifest", "new.safetensors")
+    assert "- {name: 'h.{i}.fc.weight', shape: [4, 3]}" in again.stdout
+    assert "was made from" in again.stdout
+    same = initgen("diff", "model.safetensors", "new.safetensors", "--json")
+    assert same.returncode == 1
+
+
+def test_json_is_a_manifest_too(initgen, model):
+    run = initgen("manifest", "model.safetensors", "--json", "--rules", "llama")
+    assert json.loads(run.stdout)["vars"] == {"initializer_range": 0.02}
+    assert initgen("generate", "-", "--dry-run", stdin=run.stdout).returncode == 0
+
+
+def test_nothing_is_replaced_unasked(initgen, model, tmp_path):
+    (tmp_path / "m.yaml").write_text("precious")
+    run = initgen("manifest", "model.safetensors", "-o", "m.yaml")
+    assert (run.returncode, run.stderr) == (2, "initgen: m.yaml exists; --force replaces it\n")
+    assert (tmp_path / "m.yaml").read_text() == "precious"
+    assert initgen("manifest", "model.safetensors", "-o", "m.yaml", "--force").returncode == 0
+
+
+def test_a_partial_manifest_says_so(initgen, tmp_path):
+    save_file({"ids": np.arange(3)}, tmp_path / "a.safetensors")
+    run = initgen("manifest", "a.safetensors")
+    assert run.returncode == 3
+    assert "# PARTIAL: 1 of its tensors" in run.stdout
+    assert run.stderr == (
+        "initgen: a.safetensors: not in the manifest, or without an initializer: 'ids' "
+        "(the rule that fits it can't fill int64)\n"
+    )
+
+
+@pytest.mark.parametrize("source", ["nothing.safetensors", "mlp.yaml"])
+def test_what_is_no_checkpoint(initgen, mlp, source):
+    run = initgen("manifest", source)
+    assert run.returncode in (2, 3)
+    assert run.stderr.count("\n") == 1
+    assert source in run.stderr
