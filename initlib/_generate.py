@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
-from initlib import _manifest
+from initlib import _manifest, _shards
 from initlib._dtypes import dtype_name
+from initlib._errors import RequestError
 from initlib._formats import FORMATS, Format, format_for
 from initlib._make import Maker
-from initlib._output import Output
+from initlib._output import Output, OutputFolder
 from initlib._plan import Plan, make_plan
 from initlib._provenance import Provenance
 from initlib._workers import (
@@ -26,6 +28,9 @@ from initlib._workers import (
     thread_count,
 )
 from initlib._write import File, Writer
+
+# Names that end so are files'.
+SUFFIXES = {suffix for each in FORMATS.values() for suffix in each.suffixes}
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
 
@@ -47,7 +52,8 @@ class Generated:
     """What `generate` wrote, or with `dry_run` would write.
 
     Attributes:
-        path: the file, as it was asked for.
+        path: the file or folder, as it was asked for.
+        files: the names of the files in a folder; empty where `path` is the file.
         format: "safetensors" or "hdf5".
         seed: the manifest's seed, or the one that replaced it.
         manifest_sha256: hash of the manifest in canonical form.
@@ -58,6 +64,7 @@ class Generated:
     """
 
     path: Path
+    files: tuple[str, ...]
     format: str
     seed: int
     manifest_sha256: str
@@ -67,14 +74,12 @@ class Generated:
     tensors: tuple[TensorInfo, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
-    """A plan together with how it is carried out.
+    """The plan of a file together with how it is carried out.
 
     Attributes:
         plan: what to make.
-        provenance: what the file says of it.
-        places: the same as metadata, before the digests are known.
         format: of the file.
         threads: how many make chunks, and how many others write them.
         chunk_bytes: the most that one of them makes at a time.
@@ -82,12 +87,20 @@ class Job:
     """
 
     plan: Plan
-    provenance: Provenance
-    places: dict[str, str]
     format: Format
     threads: int
     chunk_bytes: int
     buffers: int
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """What the file says of the plan."""
+        return Provenance(self.plan)
+
+    @cached_property
+    def places(self) -> dict[str, str]:
+        """The same as metadata, before the digests are known."""
+        return self.provenance.metadata()
 
 
 def generate(
@@ -98,6 +111,8 @@ def generate(
     seed: int | None = None,
     dtype: Any = None,
     only: str | Sequence[str] = (),
+    max_shard_size: int | str | None = None,
+    copy_from: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     memory: int | str = MEMORY,
     force: bool = False,
@@ -112,13 +127,19 @@ def generate(
 
     Args:
         manifest: a YAML or JSON file, ``-`` for standard input, an open text file, or a mapping.
-        output: the file to write, or None for the manifest's name (model, if it has none) with the
-            format's suffix.
+        output: the file to write, or a folder (one that is there, or ends with "/") for a
+            safetensors file or shards and their index, under the names that transformers expects.
+            None is the manifest's name (model, if it has none), for a file with the format's
+            suffix.
         format: "safetensors" or "hdf5"; None goes by the suffix of `output`.
         seed: replaces the manifest's seed.
         dtype: replaces the manifest's default dtype, by its name or as NumPy's; layers that have
             their own keep it.
         only: a glob or globs of tensor names: others are left out. What is made is the same.
+        max_shard_size: the most bytes of tensors in a file, or a string such as "5GB"; asks for a
+            folder. None is 5 GB there. A larger tensor has a file by itself. What a tensor's bytes
+            are doesn't depend on it.
+        copy_from: a model's folder, whose config and tokenizer files are copied into the output's.
         threads: how many threads to use; None is one for each core. The bytes don't depend on it.
         memory: bytes for buffers, or a string such as "64MiB". The bytes don't depend on it either.
         force: replace an existing file.
@@ -137,29 +158,66 @@ def generate(
     chunk_bytes = buffer_bytes(memory, workers)
     buffers = buffer_count(memory, workers, chunk_bytes)
     globs = (only,) if isinstance(only, str) else tuple(only)
+    shard_size = _shards.shard_bytes(max_shard_size)
     loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
-    target = Output.at(_path(output, loaded.source, format))
-    file_format = format_for(target.path, format)
+    sharded = max_shard_size is not None or copy_from is not None
+    target, file_format = _target(output, loaded.source, format, sharded=sharded)
     plan = make_plan(loaded, only=globs, allow_code=allow_code)
-    provenance = Provenance(plan)
-    places = provenance.metadata()
-    plan.check(file_format, places)
-    job = Job(plan, provenance, places, file_format, workers, chunk_bytes, buffers)
+    parts = [plan]
+    if isinstance(target, OutputFolder):
+        target = target.with_companions(copy_from)
+        parts = _shards.split(plan, shard_size)
+    jobs = [Job(part, file_format, workers, chunk_bytes, buffers) for part in parts]
+    for job in jobs:
+        job.plan.check(file_format, job.places)
     if dry_run:
-        return _summary(job, target.path, None, 0.0)
+        return _summary(jobs, target, None, 0.0)
     target.check(force=force, manifest=loaded.source)
     target.check_space(plan.nbytes)
-    with target.temporary(force=force, manifest=loaded.source) as temporary:
-        digests = _write(job, temporary, progress)
-    return _summary(job, target.path, digests, time.perf_counter() - begin)
+    with _temporaries(target, parts, loaded.source, force=force) as paths:
+        digests = _write_all(jobs, paths, progress)
+    return _summary(jobs, target, digests, time.perf_counter() - begin)
 
 
-def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
-    """Write a new file and bring it to the disk; return the tensors' digests."""
-    maker = Maker(job.plan, job.chunk_bytes, job.threads, job.buffers)
-    maker.prepare()
-    offsets = job.format.create(path, job.plan.entries, job.places)
-    total, done = job.plan.nbytes, 0
+def _target(
+    output: str | os.PathLike[str] | None, source: str, format: str | None, *, sharded: bool
+) -> tuple[Output | OutputFolder, Format]:
+    """Return the file or folder to write, by default one named as the manifest, and the format.
+
+    Raises:
+        RequestError: no file has that name, or shards aren't of that format.
+    """
+    stem = "model" if source.startswith("<") else Path(source).stem
+    if output is None:
+        chosen = format_for("", format) if format else FORMATS["safetensors"]
+        output = stem if sharded else stem + chosen.suffixes[0]
+    name = os.fspath(output)
+    if not (sharded or name.endswith("/") or Path(output).is_dir()):
+        return Output.at(output), format_for(name, format)
+    if format_for("", format or "safetensors").name != "safetensors":
+        raise RequestError(f"{name}: a folder is of safetensors files, not of {format}")
+    if Path(output).suffix.lower() in SUFFIXES and not Path(output).is_dir():
+        raise RequestError(f"{name}: expected a folder's name for shards, received a file's")
+    return OutputFolder(Path(output)), FORMATS["safetensors"]
+
+
+@contextmanager
+def _temporaries(
+    target: Output | OutputFolder, parts: Sequence[Plan], source: str, *, force: bool
+) -> Iterator[list[Path]]:
+    """Give new files, one for each part, which take their names at the end."""
+    if isinstance(target, Output):
+        with target.temporary(force=force, manifest=source) as path:
+            yield [path]
+        return
+    index = (_shards.INDEX, _shards.index_text(parts)) if len(parts) > 1 else None
+    with target.temporaries(_shards.file_names(len(parts)), index) as paths:
+        yield paths
+
+
+def _write_all(jobs: Sequence[Job], paths: Sequence[Path], progress: Progress | None) -> list[str]:
+    """Write one file after the other; return the digests of all tensors."""
+    total, done = sum(job.plan.nbytes for job in jobs), 0
 
     def advance(nbytes: int) -> None:
         nonlocal done
@@ -167,7 +225,19 @@ def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
         if progress is not None:
             progress(done, total)
 
-    with closing(File(path, total)) as file:
+    return [
+        digest
+        for job, path in zip(jobs, paths, strict=True)
+        for digest in _write(job, path, advance)
+    ]
+
+
+def _write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
+    """Write a new file and bring it to the disk; return the tensors' digests."""
+    maker = Maker(job.plan, job.chunk_bytes, job.threads, job.buffers)
+    maker.prepare()
+    offsets = job.format.create(path, job.plan.entries, job.places)
+    with closing(File(path, job.plan.nbytes)) as file:
         writer = Writer(maker, offsets, file, job.threads, advance)
         with pool(2 * job.threads) as executor:
             digests = writer.write_all(executor)
@@ -176,19 +246,11 @@ def _write(job: Job, path: Path, progress: Progress | None) -> list[str]:
     return digests
 
 
-def _path(
-    output: str | os.PathLike[str] | None, source: str, format: str | None
-) -> str | os.PathLike[str]:
-    """Return the file to write: the one named, or one named as the manifest."""
-    if output is not None:
-        return output
-    stem = "model" if source.startswith("<") else Path(source).stem
-    chosen = format_for("", format) if format else FORMATS["safetensors"]
-    return stem + chosen.suffixes[0]
-
-
-def _summary(job: Job, path: Path, digests: list[str] | None, seconds: float) -> Generated:
+def _summary(
+    jobs: Sequence[Job], target: Output | OutputFolder, digests: list[str] | None, seconds: float
+) -> Generated:
     """Return what was done as plain data."""
+    tensors = [tensor for job in jobs for tensor in job.plan.tensors]
     rows = tuple(
         TensorInfo(
             tensor.entry.name,
@@ -198,8 +260,17 @@ def _summary(job: Job, path: Path, digests: list[str] | None, seconds: float) ->
             tensor.entry.nbytes,
             digests[i] if digests else None,
         )
-        for i, tensor in enumerate(job.plan.tensors)
+        for i, tensor in enumerate(tensors)
     )
-    plan, sha256 = job.plan, job.provenance.manifest_sha256
-    totals = (plan.parameters, plan.nbytes, seconds)
-    return Generated(path, job.format.name, plan.manifest.seed, sha256, *totals, rows)
+    first = jobs[0]
+    return Generated(
+        path=target.path,
+        files=() if isinstance(target, Output) else tuple(_shards.file_names(len(jobs))),
+        format=first.format.name,
+        seed=first.plan.manifest.seed,
+        manifest_sha256=first.provenance.manifest_sha256,
+        parameters=sum(job.plan.parameters for job in jobs),
+        nbytes=sum(job.plan.nbytes for job in jobs),
+        seconds=seconds,
+        tensors=rows,
+    )

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from glob import escape
 from itertools import islice
 from typing import Any
 
@@ -154,17 +155,24 @@ def make_plan(
             matches nothing.
     """
     resolve = _Resolver(manifest, allow_code, skip_code)
-    matching = (spec for spec in manifest.tensors() if _matches(spec.name, only))
-    wanted = list(islice(matching, most))
+    matches = _matcher(only)
+    wanted = list(islice((spec for spec in manifest.tensors() if matches(spec.name)), most))
+    names = {spec.name for spec in wanted}
     for glob in only:
-        if not any(fnmatchcase(spec.name, glob) for spec in wanted):
+        if glob not in names and not any(fnmatchcase(name, glob) for name in names):
             near = did_you_mean(glob, (spec.name for spec in manifest.tensors()))
             raise RequestError(f"no tensor's name matches {glob!r}{near}")
     return Plan(manifest, tuple(only), tuple(resolve(spec) for spec in wanted))
 
 
-def _matches(name: str, globs: Sequence[str]) -> bool:
-    return not globs or any(fnmatchcase(name, glob) for glob in globs)
+def _matcher(globs: Sequence[str]) -> Callable[[str], bool]:
+    """Return what tells whether one of the globs matches a name; without any, all names do."""
+    # A shard's are thousands of names, which are looked up rather than tried one by one.
+    names = {glob for glob in globs if glob == escape(glob)}
+    others = [glob for glob in globs if glob not in names]
+    return lambda name: (
+        not globs or name in names or any(fnmatchcase(name, glob) for glob in others)
+    )
 
 
 @dataclass

@@ -24,8 +24,8 @@ def generate(
         typer.Option(
             "--output",
             "-o",
-            help="File to write: .safetensors, .h5 or .hdf5.  [default: the manifest's name, or "
-            "model, with .safetensors]",
+            help="File to write: .safetensors, .h5 or .hdf5; or a folder/ for shards.  [default: "
+            "the manifest's name, or model, with .safetensors]",
         ),
     ] = None,
     format: Annotated[
@@ -41,6 +41,20 @@ def generate(
         list[str] | None,
         typer.Option(
             metavar="GLOB", help="Write only tensors whose names match; can be given several times."
+        ),
+    ] = None,
+    max_shard_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Write a folder of files with at most so many bytes of tensors each.  [default: "
+            "5GB in a folder]",
+        ),
+    ] = None,
+    copy_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Copy config and tokenizer files from there into the folder."
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
@@ -73,6 +87,8 @@ def generate(
             seed=seed,
             dtype=dtype,
             only=only or (),
+            max_shard_size=max_shard_size,
+            copy_from=copy_from,
             threads=threads,
             memory=memory,
             force=force,
@@ -103,6 +119,8 @@ def _summary(done: initlib.Generated, *, dry_run: bool) -> str:
     )
     count = len(done.tensors)
     what = f"{count:,} tensor{'s' * (count != 1)}, {done.parameters:,} parameters, {nbytes}"
+    if len(done.files) > 1:
+        what += f", in {len(done.files):,} files"
     if dry_run:
         return f"{done.path} ({done.format}) would hold {what}"
     return f"{done.path}: {what} in {done.seconds:.2f} s ({speed}/s)"

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -86,31 +87,35 @@ def manifest(source: str | os.PathLike[str], *, rules: str | None = None) -> Dra
 
 
 def _own(checkpoint: Checkpoint) -> tuple[Record | None, tuple[str, ...]]:
-    """Return the provenance of a checkpoint of one file, or why it isn't to be trusted."""
-    if len(checkpoint.metadata) != 1:
-        return None, ()
-    metadata = checkpoint.metadata[0]
-    try:
-        record = read_record(metadata)
-    except ValueError as error:
-        return None, (str(error),)
-    if record is None:
-        return None, ()
-    if checksum(metadata) != record.checksum:
-        return None, ("its own manifest isn't as it was written: the checksum doesn't fit",)
-    if record.tensors.keys() != {each.entry.name for each in checkpoint.tensors}:
+    """Return the provenance that all files of a checkpoint share, or why it isn't to be trusted."""
+    records = []
+    for metadata in checkpoint.metadata:
+        try:
+            record = read_record(metadata)
+        except ValueError as error:
+            return None, (str(error),)
+        if record is None:
+            return None, ()
+        if checksum(metadata) != record.checksum:
+            return None, ("its own manifest isn't as it was written: the checksum doesn't fit",)
+        records.append(record)
+    if any(record.manifest != records[0].manifest for record in records):
+        return None, ("its files were made from several manifests",)
+    listed = {name for record in records for name in record.tensors}
+    if listed != {each.entry.name for each in checkpoint.tensors}:
         return None, ("its own manifest lists other tensors than there are",)
-    return record, ()
+    return records[0], ()
 
 
 def _given_back(source: str, checkpoint: Checkpoint, record: Record) -> Draft:
     comments = [f"The manifest that {_base(source)} was made from, by initgen {record.version}."]
-    if record.only:
-        globs = " ".join(f"--only {shorten(glob)}" for glob in record.only)
-        comments.append(f"Only a part of it is in that file: it was made with {globs}.")
-    data = record.manifest
+    data, count = record.manifest, len(checkpoint.tensors)
     total = sum(each.entry.size for each in checkpoint.tensors)
-    count, notes = len(checkpoint.tensors), tuple(comments[1:])
+    notes: tuple[str, ...] = ()
+    # Not all of them: a small file must not be able to ask for millions.
+    if sum(1 for _ in islice(_manifest.read(data).tensors(), count + 1)) > count:
+        notes = (f"there are only {count:,} of its tensors in it",)
+        comments += map(_sentence, notes)
     return Draft(source, as_text(data, comments), data, None, count, total, (), notes)
 
 

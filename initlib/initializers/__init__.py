@@ -41,6 +41,13 @@ from initlib.initializers._scaling import (
     compute_fans,
 )
 from initlib.initializers._stft import STFT
+from initlib.initializers._torch import (
+    KaimingNormal,
+    KaimingUniform,
+    XavierNormal,
+    XavierUniform,
+    calculate_gain,
+)
 
 __all__ = [
     "IDENTIFIERS",
@@ -53,6 +60,8 @@ __all__ = [
     "HeUniform",
     "Identity",
     "Initializer",
+    "KaimingNormal",
+    "KaimingUniform",
     "LecunNormal",
     "LecunUniform",
     "Ones",
@@ -63,7 +72,10 @@ __all__ = [
     "Target",
     "TruncatedNormal",
     "VarianceScaling",
+    "XavierNormal",
+    "XavierUniform",
     "Zeros",
+    "calculate_gain",
     "catalogue",
     "check",
     "compute_fans",

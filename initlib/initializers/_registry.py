@@ -23,9 +23,15 @@ from initlib.initializers._scaling import (
     VarianceScaling,
 )
 from initlib.initializers._stft import STFT
+from initlib.initializers._torch import (
+    KaimingNormal,
+    KaimingUniform,
+    XavierNormal,
+    XavierUniform,
+)
 
 # Class and further names; class name and snake_case go without saying.
-_TABLE: dict[type[Initializer], tuple[str, ...]] = {
+_KERAS: dict[type[Initializer], tuple[str, ...]] = {
     Zeros: ("zero",),
     Ones: ("one",),
     Constant: (),
@@ -43,6 +49,14 @@ _TABLE: dict[type[Initializer], tuple[str, ...]] = {
     Orthogonal: ("OrthogonalInitializer",),
     STFT: ("STFTInitializer",),
 }
+# Under torch's names, where Keras has none of the same law.
+_TORCH: dict[type[Initializer], tuple[str, ...]] = {
+    KaimingNormal: ("kaiming_normal_",),
+    KaimingUniform: ("kaiming_uniform_",),
+    XavierNormal: ("xavier_normal_",),
+    XavierUniform: ("xavier_uniform_",),
+}
+_TABLE = {**_KERAS, **_TORCH}
 
 
 def _snake_case(name: str) -> str:
@@ -54,16 +68,13 @@ IDENTIFIERS: dict[str, type[Initializer]] = {
     for cls, others in _TABLE.items()
     for identifier in (cls.__name__, _snake_case(cls.__name__), *others)
 }
-_configs.PUBLIC.update({cls: ("keras.initializers", cls.__name__) for cls in _TABLE})
+_configs.PUBLIC.update({cls: ("keras.initializers", cls.__name__) for cls in _KERAS})
+_configs.PUBLIC.update({cls: ("initlib.initializers", cls.__name__) for cls in _TORCH})
 # An array's config is a Constant's: Keras has no class for it.
 _configs.PUBLIC[Given] = _configs.PUBLIC[Constant]
 
 # What torch and JAX call them, for a hint where someone has these names in mind.
 _ELSEWHERE = {
-    "kaiming_normal": "he_normal",
-    "kaiming_uniform": "he_uniform",
-    "xavier_normal": "glorot_normal",
-    "xavier_uniform": "glorot_uniform",
     "trunc_normal": "truncated_normal",
     "eye": "identity",
 }

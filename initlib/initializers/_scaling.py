@@ -55,7 +55,12 @@ def _size(shape: tuple[int, ...], name: str, axes: Iterable[int]) -> int:
         raise RequestError(f"expected {name} of the shape {shape}, received {axes}") from None
 
 
-def _choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return an argument that is one of several texts.
+
+    Raises:
+        RequestError: it is none of them.
+    """
     if value not in choices:
         hint = did_you_mean(str(value), choices) or f"; expected one of {', '.join(choices)}"
         raise RequestError(f"unknown {name} {value!r}{hint}")
@@ -93,10 +98,10 @@ class VarianceScaling(Drawn):
         self.scale = as_number("scale", scale)
         if not 0 < self.scale < math.inf:
             raise RequestError(f"expected a positive scale, received {scale}")
-        self.mode = _choice("mode", mode, MODES)
+        self.mode = choice("mode", mode, MODES)
         lower = str(distribution).lower()
         lower = "truncated_normal" if lower == "normal" else lower
-        self.distribution = _choice("distribution", lower, DISTRIBUTIONS)
+        self.distribution = choice("distribution", lower, DISTRIBUTIONS)
         self.input_axes = as_axes("input_axes", input_axes)
         self.output_axes = as_axes("output_axes", output_axes)
 

@@ -17,7 +17,7 @@ FLOORS = [
     {"_formats", "_manifest", "initializers"},
     {
         *("_checkpoint", "_compare", "_custom", "_expected", "_make", "_plan", "_provenance"),
-        "_workers",
+        *("_shards", "_workers"),
     },
     {"_describe", "_diff", "_generate", "_output", "_sources", "_verify", "_write"},
     {"_schemas"},
@@ -40,6 +40,7 @@ BESIDE = {
     ("_plan", "_custom"),
     ("_provenance", "_custom"),
     ("_provenance", "_plan"),
+    ("_shards", "_plan"),
     ("_generate", "_output"),
     ("_generate", "_write"),
 }

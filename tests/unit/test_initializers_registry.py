@@ -39,6 +39,10 @@ ALIASES = {
     "LecunUniform": ["lecun_uniform"],
     "Orthogonal": ["orthogonal", "OrthogonalInitializer"],
     "STFT": ["stft", "STFTInitializer"],
+    "KaimingNormal": ["kaiming_normal", "kaiming_normal_"],
+    "KaimingUniform": ["kaiming_uniform", "kaiming_uniform_"],
+    "XavierNormal": ["xavier_normal", "xavier_normal_"],
+    "XavierUniform": ["xavier_uniform", "xavier_uniform_"],
 }
 
 
@@ -295,9 +299,7 @@ def test_the_random_functions_share_the_class():
 @pytest.mark.parametrize(
     ("elsewhere", "here"),
     [
-        ("kaiming_uniform", "he_uniform"),
-        ("kaiming_normal_", "he_normal"),
-        ("xavier_uniform_", "glorot_uniform"),
+        ("eye", "identity"),
         ("trunc_normal_", "truncated_normal"),
     ],
 )

@@ -1,11 +1,11 @@
-"""Where a checkpoint goes: a new file, which takes its name only once it is whole."""
+"""A file that takes its name only once it is whole."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ class Output:
             RequestError: it is a folder's name.
             StorageError: there is no current folder.
         """
-        with _storage_errors(path):
+        with storage_errors(path):
             if os.fspath(path).endswith("/") or Path(path).is_dir():
                 raise RequestError(f"{path}: expected a file's name, received a folder's")
             return cls(Path(path), Path(os.path.realpath(path)))
@@ -48,7 +48,7 @@ class Output:
             RequestError: there is no such folder, or something that may not be replaced.
             StorageError: the folder can't be looked into.
         """
-        with _storage_errors(self.path):
+        with storage_errors(self.path):
             folder = self.path.parent
             if not self.final.parent.is_dir():
                 raise RequestError(f"{self.path}: there is no folder {folder}")
@@ -67,7 +67,7 @@ class Output:
 
     def check_space(self, nbytes: int) -> None:
         """Raise StorageError if the disk can't hold so many bytes."""
-        with _storage_errors(self.path):
+        with storage_errors(self.path):
             free = shutil.disk_usage(self.final.parent).free
         if nbytes > free:
             need, have = (ByteSize(n).human_readable() for n in (nbytes, free))
@@ -82,32 +82,33 @@ class Output:
             StorageError: it could not be written.
         """
         temporary = self.final.with_name(f".initgen-{secrets.token_hex(8)}.tmp")
-        with _storage_errors(self.path, hidden=temporary):
+        with storage_errors(self.path, hidden=[temporary]):
             try:
                 yield temporary
                 self.check(force=force, manifest=manifest)
                 temporary.replace(self.final)
-                _sync_folder(self.final.parent)
+                sync_folder(self.final.parent)
             finally:
                 temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _storage_errors(path: str | os.PathLike[str], hidden: Path | None = None) -> Iterator[None]:
-    """Turn what goes wrong with a file into a StorageError that names it, not the `hidden` one."""
+def storage_errors(path: str | os.PathLike[str], hidden: Sequence[Path] = ()) -> Iterator[None]:
+    """Turn what goes wrong with a file into a StorageError that names it, not `hidden` ones."""
     try:
         yield
     except OSError as error:
         if isinstance(error, InitlibError):
-            reason = str(error).removeprefix(f"{hidden}: ")
-            if reason == str(error):
+            own = [f"{each}: " for each in hidden if str(error).startswith(f"{each}: ")]
+            if not own:
                 raise
+            reason = str(error).removeprefix(own[0])
         else:
             reason = error.strerror or str(error)
         raise StorageError(f"{path}: {reason}") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Bring a rename to the disk."""
     fd = os.open(folder, os.O_RDONLY)
     try:

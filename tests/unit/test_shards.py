@@ -1,0 +1,204 @@
+"""Checkpoints of several files: what is in each, and how they appear."""
+
+import json
+import os
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+import initlib
+from initlib import _manifest, _shards
+from initlib._plan import make_plan
+
+LAYERS = [
+    {"name": "big", "shape": [100, 100], "initializer": "he_normal"},
+    {"name": "a*[0]", "shape": [7], "initializer": "random_uniform"},
+    {"name": "none", "shape": [0], "initializer": "zeros"},
+    {"repeat": {"i": 5}, "layers": [{"name": "h.{i}", "shape": [10, 10], "initializer": "ones"}]},
+    {"name": "q", "shape": [20, 20], "initializer": "orthogonal"},
+]
+MANIFEST = {"seed": 3, "layers": LAYERS}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "model"
+
+
+def contents(folder):
+    """The bytes of every file."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def tensors(folder):
+    """The bytes of every tensor, by the real safetensors."""
+    found = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "numpy") as file:
+            found |= {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118
+    return found
+
+
+@given(st.lists(st.integers(0, 50), max_size=20), st.integers(1, 200))
+def test_no_shard_is_larger_than_it_may_be(sizes, most):
+    layers = [
+        {"name": f"t{i}", "shape": [size], "dtype": "uint8", "initializer": "zeros"}
+        for i, size in enumerate(sizes)
+    ]
+    plan = make_plan(_manifest.read({"layers": layers}))
+    shards = _shards.split(plan, most)
+    assert [t.entry.name for shard in shards for t in shard.tensors] == [
+        t.entry.name for t in plan.tensors
+    ]
+    assert all(shard.nbytes <= most or len(shard.tensors) == 1 for shard in shards)
+    # None has room for the first tensor of the next.
+    for shard, following in pairwise(shards):
+        assert shard.nbytes + following.tensors[0].entry.nbytes > most
+
+
+@pytest.mark.parametrize("size", [1, 500, "1KB", "2KiB", 40_000])
+def test_tensors_are_the_same_for_any_size(tmp_path, folder, size):
+    initlib.generate(MANIFEST, tmp_path / "one", max_shard_size="5GB")
+    done = initlib.generate(MANIFEST, folder, max_shard_size=size)
+    assert tensors(folder) == tensors(tmp_path / "one")
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    assert sorted(set(index["weight_map"].values())) == list(done.files)
+    assert index["metadata"] == {"total_parameters": done.parameters, "total_size": done.nbytes}
+    for name in done.files:
+        with safe_open(folder / name, "numpy") as file:
+            assert set(file.keys()) == {k for k, v in index["weight_map"].items() if v == name}
+            assert file.metadata()["format"] == "pt"
+
+
+def test_one_file_needs_no_index(folder):
+    done = initlib.generate(MANIFEST, f"{folder}/")
+    assert done.files == ("model.safetensors",)
+    assert os.listdir(folder) == ["model.safetensors"]  # noqa: PTH208
+    alone = folder.with_suffix(".safetensors")
+    initlib.generate(MANIFEST, alone)
+    assert contents(folder)["model.safetensors"] == alone.read_bytes()
+
+
+def test_each_shard_is_a_file_by_itself(tmp_path, folder):
+    done = initlib.generate(MANIFEST, folder, max_shard_size=2000)
+    assert len(done.files) == 3
+    for name in done.files:
+        assert initlib.verify(folder / name).same
+    with safe_open(folder / done.files[1], "numpy") as file:
+        only = [name.replace("[", "[[]").replace("*", "[*]") for name in file.keys()]  # noqa: SIM118
+    # The order is the manifest's, whatever that of the names is.
+    names = [t.name for t in done.tensors]
+    only.sort(key=lambda glob: names.index(glob.replace("[[]", "[").replace("[*]", "*")))
+    initlib.generate(MANIFEST, tmp_path / "x.safetensors", only=only)
+    assert (tmp_path / "x.safetensors").read_bytes() == (folder / done.files[1]).read_bytes()
+
+
+def test_the_folder_is_a_checkpoint(folder):
+    initlib.generate(MANIFEST, folder, max_shard_size=2000)
+    found = initlib.describe(folder)
+    assert {tensor.name for tensor in found.tensors} == tensors(folder).keys()
+    assert initlib.verify(folder, manifest=MANIFEST).same
+    draft = initlib.manifest(folder)
+    assert draft.rules is None
+    assert _manifest.read(draft.manifest).canonical() == _manifest.read(MANIFEST).canonical()
+    assert not draft.notes
+
+
+def test_nothing_is_replaced_unasked(folder):
+    initlib.generate(MANIFEST, folder, max_shard_size=2000)
+    before = contents(folder)
+    with pytest.raises(initlib.RequestError, match="exists; --force"):
+        initlib.generate(MANIFEST, folder, max_shard_size=500)
+    assert contents(folder) == before
+
+
+def test_old_shards_go_and_other_files_stay(folder):
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "adapter.safetensors").write_text("mine")
+    initlib.generate(MANIFEST, folder, max_shard_size=500)
+    done = initlib.generate(MANIFEST, folder, max_shard_size=50_000, force=True)
+    others = {"config.json", "adapter.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {*done.files, *others}
+    assert done.files == ("model.safetensors",)
+    assert (folder / "adapter.safetensors").read_text() == "mine"
+
+
+def test_what_fails_leaves_what_was_there(folder, monkeypatch):
+    initlib.generate(MANIFEST, folder, max_shard_size=500)
+    before = contents(folder)
+
+    def fail(done, total):
+        if done > total // 2:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        initlib.generate(MANIFEST, folder, max_shard_size=2000, force=True, progress=fail)
+    assert contents(folder) == before
+    new = folder.with_name("new")
+    with pytest.raises(OSError, match="No space"):
+        initlib.generate(MANIFEST, new, max_shard_size=2000, progress=fail)
+    assert not new.exists()
+
+
+def test_the_index_is_the_last_to_appear(folder, monkeypatch):
+    initlib.generate(MANIFEST, folder, max_shard_size=500)
+    seen = []
+    replace = type(folder).replace
+
+    def watched(self, target):
+        seen.append((target.name, sorted(path.name for path in folder.glob("*.index.json"))))
+        return replace(self, target)
+
+    monkeypatch.setattr(type(folder), "replace", watched)
+    done = initlib.generate(MANIFEST, folder, max_shard_size=2000, force=True)
+    assert seen == [(name, []) for name in [*done.files, "model.safetensors.index.json"]]
+
+
+def test_config_and_tokenizer_are_copied(tmp_path, folder):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("config.json", "tokenizer.model", "merges.txt", "model.safetensors", "x.py"):
+        (source / name).write_text(name)
+    (source / "model.safetensors.index.json").write_text("{}")
+    initlib.generate(MANIFEST, folder, copy_from=source)
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.json", "tokenizer.model", "merges.txt", "model.safetensors")
+    }
+    assert (folder / "merges.txt").read_text() == "merges.txt"
+    assert (folder / "model.safetensors").stat().st_size > 40_000
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "message"),
+    [
+        ("m.safetensors", {"max_shard_size": 5}, "m.safetensors: expected a folder's name for"),
+        ("m", {"max_shard_size": 5, "format": "hdf5"}, "m: a folder is of safetensors files, not"),
+        ("m", {"max_shard_size": 0}, "expected a size of shards such as 5GB, received 0"),
+        ("m", {"max_shard_size": "5 cats"}, "expected a size of shards such as 5GB, received '5 c"),
+        ("m/n/o", {"max_shard_size": 5}, "m/n/o: there is no folder m/n"),
+        ("m", {"copy_from": "nowhere"}, "nowhere: there is no such folder"),
+        ("m", {"copy_from": "empty"}, "empty: expected config or tokenizer files to copy, but"),
+        ("file", {"max_shard_size": 5}, "file: expected a folder's name, but it is a file"),
+    ],
+)
+def test_what_cannot_be_asked_for(tmp_path, monkeypatch, output, options, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(initlib.RequestError) as error:
+        initlib.generate(MANIFEST, output, **options)
+    assert str(error.value).startswith(message)
+
+
+def test_the_manifest_is_not_replaced(tmp_path, folder):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "config.json").write_text("{}")
+    folder.mkdir()
+    manifest = folder / "config.json"
+    manifest.write_text(json.dumps(MANIFEST))
+    with pytest.raises(initlib.RequestError, match="would replace the manifest"):
+        initlib.generate(manifest, folder, copy_from=tmp_path / "source", force=True)
