@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from initlib._checkpoint._checkpoint import Checkpoint, Stored, open_checkpoint, read_metadata
+from initlib._checkpoint._recognise import INDEX_SUFFIX
 
-__all__ = ["Checkpoint", "Stored", "open_checkpoint", "read_metadata"]
+__all__ = ["INDEX_SUFFIX", "Checkpoint", "Stored", "open_checkpoint", "read_metadata"]

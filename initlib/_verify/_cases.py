@@ -23,6 +23,9 @@ from initlib._verify._layout import Layout, layout_of
 from initlib._verify._verdicts import TensorVerdict, made_otherwise, misshapen, missing, unexpected
 from initlib._version import __version__
 
+# Globs of --only that are named: a shard has thousands.
+FEW = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -51,7 +54,7 @@ class Case:
 
 @contextmanager
 def against_provenance(
-    path: Path, *, allow_code: bool, manifest: Manifest | None = None
+    path: Path, *, allow_code: bool, manifest: Manifest | None = None, part: bool = False
 ) -> Iterator[Case]:
     """Hold a file against what it says of itself.
 
@@ -59,6 +62,7 @@ def against_provenance(
         path: the file.
         allow_code: let custom initializers run, whose code is looked for beside the file.
         manifest: which the file's own has to be equal to; None if any will do.
+        part: it may have only some of its manifest's tensors, as shards do.
 
     Raises:
         RequestError: it has no provenance, or its code can't be run.
@@ -71,7 +75,7 @@ def against_provenance(
     record = _record(path, metadata)
     plan = _recorded_plan(path, record)
     layout = layout_of(path, file_format, plan.entries, metadata)
-    others = [] if manifest is None else [*_other_manifest(record, manifest)]
+    others = [] if manifest is None else [*_other_manifest(record, manifest, part=part)]
     recorded = None if manifest is None else not others
     problems = [*_contradictions(record, metadata, plan), *others]
     notes: tuple[str, ...] = ()
@@ -106,7 +110,7 @@ def against_manifest(path: Path, manifest: Manifest, *, allow_code: bool) -> Ite
     plan = make_plan(manifest, allow_code=allow_code, skip_code=not allow_code)
     with open_checkpoint(path) as checkpoint:
         metadata = {key: text for texts in checkpoint.metadata for key, text in texts.items()}
-        record, notes = _trusted(metadata, plan)
+        record, notes = _trusted(metadata, plan, several=len(checkpoint.files) > 1)
         yield replace(_matched(plan, checkpoint, record), notes=notes)
 
 
@@ -168,15 +172,16 @@ def _contradictions(record: Record, metadata: Mapping[str, str], plan: Plan) -> 
                 yield f"it names another initializer of {tensor.entry.name!r} than its manifest"
 
 
-def _other_manifest(record: Record, manifest: Manifest) -> Iterator[str]:
+def _other_manifest(record: Record, manifest: Manifest, *, part: bool) -> Iterator[str]:
     """Yield how the manifest that a file was made from differs from another one."""
     if record.manifest_sha256 != manifest_sha256(manifest.canonical()):
         seed = "with the same seed"
         if record.seed != manifest.seed:
             seed = f"with seed {record.seed}, not {manifest.seed}"
         yield f"it was made from another manifest, {seed}"
-    if record.only:
-        yield f"it was made with --only {' '.join(record.only)}"
+    if record.only and not part:
+        more = f" and {len(record.only) - FEW:,} more" if len(record.only) > FEW else ""
+        yield f"it was made with --only {' '.join(record.only[:FEW])}{more}"
 
 
 def _changed_code(plan: Plan, record: Record) -> Iterator[str]:
@@ -209,7 +214,9 @@ def _reader(source: Source, entries: Sequence[Entry], offsets: Sequence[int]) ->
     return read
 
 
-def _trusted(metadata: Mapping[str, str], plan: Plan) -> tuple[Record | None, tuple[str, ...]]:
+def _trusted(
+    metadata: Mapping[str, str], plan: Plan, *, several: bool
+) -> tuple[Record | None, tuple[str, ...]]:
     """Return the provenance of a checkpoint, if it is whole, and how it differs from a plan."""
     try:
         record = read_record(metadata)
@@ -219,7 +226,7 @@ def _trusted(metadata: Mapping[str, str], plan: Plan) -> tuple[Record | None, tu
         return None, ()
     if checksum(metadata) != record.checksum:
         return None, ("its metadata isn't as it was written: the checksum doesn't fit",)
-    return record, tuple(_other_manifest(record, plan.manifest))
+    return record, tuple(_other_manifest(record, plan.manifest, part=several))
 
 
 def _matched(plan: Plan, checkpoint: Checkpoint, record: Record | None) -> Case:

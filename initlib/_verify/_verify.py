@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from initlib import _manifest
+from initlib._checkpoint import INDEX_SUFFIX, open_checkpoint
 from initlib._compare import Comparer, Found, merged
 from initlib._description import SCHEMA_VERSION
 from initlib._make import Maker
+from initlib._manifest import Manifest
 from initlib._plan import Chunk, make_chunks
 from initlib._verify._cases import Case, against_manifest, against_provenance
 from initlib._verify._verdicts import TensorVerdict, by_digest, by_values
@@ -82,6 +85,7 @@ def verify(
     """Find out whether a checkpoint is what its provenance or a manifest says, bit for bit.
 
     Against its provenance the whole file counts: every byte beside the values is compared as well.
+    Of a folder or an index of shards, each file is held against its own.
     Against a manifest the tensors count, in whatever file they are.
 
     Args:
@@ -102,37 +106,110 @@ def verify(
     begin = time.perf_counter()
     workers = thread_count(threads)
     chunk_bytes = buffer_bytes(memory, workers, buffers=2)
-    with _case(Path(path), manifest, quick=quick, allow_code=allow_code) as case:
-        job = _Job(case, workers, chunk_bytes, progress)
-        verdicts = (*case.verdicts, *job.verdicts(quick=quick))
+    loaded = None if manifest is None else _manifest.read(manifest)
+    by_manifest = loaded is not None and not quick
+    files = [(Path(path), progress)] if by_manifest else _files(Path(path), progress)
+    parts: list[_Part] = []
+    for file, report in files:
+        part = len(files) > 1
+        with _case(file, loaded, quick=quick, allow_code=allow_code, part=part) as case:
+            job = _Job(case, workers, chunk_bytes, report)
+            parts.append(_Part(file.name, case, (*case.verdicts, *job.verdicts(quick=quick))))
+    problem, notes = _told(parts, loaded if quick else None)
+    verdicts = tuple(verdict for part in parts for verdict in part.verdicts)
     counts = Counter(verdict.how for verdict in verdicts if verdict.same)
     different = sum(not verdict.same for verdict in verdicts)
     return Verified(
         path=os.fspath(path),
-        same=case.problem is None and not different,
-        by="provenance" if manifest is None or quick else "manifest",
+        same=problem is None and not different,
+        by="manifest" if by_manifest else "provenance",
         quick=quick,
-        recorded=case.recorded,
-        header=case.problem,
-        notes=case.notes,
+        recorded=all(part.case.recorded for part in parts)
+        if quick and loaded is not None
+        else None,
+        header=problem,
+        notes=notes,
         values=counts["values"],
         tolerance=counts["tolerance"],
         digest=counts["digest"],
         different=different,
-        parameters=case.plan.parameters,
-        nbytes=case.plan.nbytes,
+        parameters=sum(part.case.plan.parameters for part in parts),
+        nbytes=sum(part.case.plan.nbytes for part in parts),
         seconds=time.perf_counter() - begin,
         tensors=verdicts,
     )
 
 
+def _recorded(parts: Sequence[_Part], manifest: Manifest | None) -> bool | None:
+    """Tell whether the files were made from all of a manifest; None if there is none."""
+    if manifest is None:
+        return None
+    whole = len(parts) == 1 or not _absent(parts, manifest)
+    return whole and all(part.case.recorded for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What was found in one file."""
+
+    name: str
+    case: Case
+    verdicts: tuple[TensorVerdict, ...]
+
+
+def _files(path: Path, progress: Progress | None) -> list[tuple[Path, Progress | None]]:
+    """Return the files of a checkpoint, and what to tell of the progress in each of them.
+
+    Raises:
+        RequestError: there are none.
+        StorageError: shards aren't what their index says.
+    """
+    if path.is_file() and not path.name.endswith(INDEX_SUFFIX):
+        return [(path, progress)]
+    with open_checkpoint(path) as checkpoint:
+        sizes = [0] * len(checkpoint.files)
+        for stored in checkpoint.tensors:
+            sizes[stored.file] += stored.entry.nbytes
+        files = checkpoint.files
+    before = [sum(sizes[:i]) for i in range(len(sizes))]
+    return [
+        (file, progress and partial(_report, progress, done, sum(sizes)))
+        for file, done in zip(files, before, strict=True)
+    ]
+
+
+def _report(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    """Tell of the progress in one of several files."""
+    progress(before + done, total)
+
+
+def _told(parts: Sequence[_Part], manifest: Manifest | None) -> tuple[str | None, tuple[str, ...]]:
+    """Return what is wrong beside the values, and the notes; of several files with their names."""
+    if len(parts) == 1:
+        return parts[0].case.problem, parts[0].case.notes
+    problems = [f"{p.name}: {p.case.problem}" for p in parts if p.case.problem is not None]
+    notes = [f"{part.name}: {note}" for part in parts for note in part.case.notes]
+    manifests = [part.case.plan.manifest.canonical() for part in parts]
+    if any(each != manifests[0] for each in manifests):
+        problems.append("its files were made from several manifests")
+    elif manifest is not None and (absent := _absent(parts, manifest)):
+        problems.append(f"{absent:,} of the manifest's tensors are in none of its files")
+    return "; ".join(problems) or None, tuple(notes)
+
+
+def _absent(parts: Sequence[_Part], manifest: Manifest) -> int:
+    """Return how many tensors of a manifest no file has."""
+    there = {verdict.name for part in parts for verdict in part.verdicts}
+    return sum(spec.name not in there for spec in manifest.tensors())
+
+
 def _case(
-    path: Path, manifest: Source | None, *, quick: bool, allow_code: bool
+    path: Path, manifest: Manifest | None, *, quick: bool, allow_code: bool, part: bool
 ) -> AbstractContextManager[Case]:
-    loaded = None if manifest is None else _manifest.read(manifest)
-    if loaded is None or quick:
-        return against_provenance(path, allow_code=allow_code and not quick, manifest=loaded)
-    return against_manifest(path, loaded, allow_code=allow_code)
+    if manifest is None or quick:
+        allowed = allow_code and not quick
+        return against_provenance(path, allow_code=allowed, manifest=manifest, part=part)
+    return against_manifest(path, manifest, allow_code=allow_code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,43 @@ def test_each_shard_is_a_file_by_itself(tmp_path, folder):
     assert (tmp_path / "x.safetensors").read_bytes() == (folder / done.files[1]).read_bytes()
 
 
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("index", [False, True])
+def test_a_folder_is_verified_file_by_file(folder, quick, index):
+    done = initlib.generate(MANIFEST, folder, max_shard_size=2000)
+    target = folder / "model.safetensors.index.json" if index else folder
+    told = []
+    found = initlib.verify(target, quick=quick, progress=lambda *args: told.append(args))
+    assert (found.same, found.by, found.header) == (True, "provenance", None)
+    assert {verdict.name for verdict in found.tensors} == tensors(folder).keys()
+    assert (found.parameters, found.nbytes) == (done.parameters, done.nbytes)
+    assert told == sorted(told)
+    assert told[-1] == (done.nbytes, done.nbytes)
+    recorded = [
+        initlib.verify(folder, quick=True, manifest=manifest).recorded
+        for manifest in (MANIFEST, {**MANIFEST, "seed": 4})
+    ]
+    assert recorded == [True, False]
+
+    path = folder / done.files[2]
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+    found = initlib.verify(target, quick=quick)
+    assert [verdict.name for verdict in found.tensors if not verdict.same] == ["q"]
+
+
+def test_shards_of_two_manifests_are_not_one_checkpoint(tmp_path, folder):
+    for seed in (3, 4):
+        initlib.generate({**MANIFEST, "seed": seed}, folder, max_shard_size=2000, force=True)
+        if seed == 3:
+            first = contents(folder)["model-00002-of-00003.safetensors"]
+    (folder / "model-00002-of-00003.safetensors").write_bytes(first)
+    found = initlib.verify(folder)
+    assert (found.same, found.different) == (False, 0)
+    assert found.header == "its files were made from several manifests"
+
+
 def test_the_folder_is_a_checkpoint(folder):
     initlib.generate(MANIFEST, folder, max_shard_size=2000)
     found = initlib.describe(folder)
