@@ -139,7 +139,8 @@ def generate(
         max_shard_size: the most bytes of tensors in a file, or a string such as "5GB"; asks for a
             folder. None is 5 GB there. A larger tensor has a file by itself. What a tensor's bytes
             are doesn't depend on it.
-        copy_from: a model's folder, whose config and tokenizer files are copied into the output's.
+        copy_from: a model's folder, whose config and tokenizer files are copied into the output,
+            which is a folder then.
         threads: how many threads to use; None is one for each core. The bytes don't depend on it.
         memory: bytes for buffers, or a string such as "64MiB". The bytes don't depend on it either.
         force: replace an existing file.
@@ -161,11 +162,10 @@ def generate(
     shard_size = _shards.shard_bytes(max_shard_size)
     loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
     sharded = max_shard_size is not None or copy_from is not None
-    target, file_format = _target(output, loaded.source, format, sharded=sharded)
+    target, file_format = _target(output, loaded.source, format, copy_from, sharded=sharded)
     plan = make_plan(loaded, only=globs, allow_code=allow_code)
     parts = [plan]
     if isinstance(target, OutputFolder):
-        target = target.with_companions(copy_from)
         parts = _shards.split(plan, shard_size)
     jobs = [Job(part, file_format, workers, chunk_bytes, buffers) for part in parts]
     for job in jobs:
@@ -180,7 +180,12 @@ def generate(
 
 
 def _target(
-    output: str | os.PathLike[str] | None, source: str, format: str | None, *, sharded: bool
+    output: str | os.PathLike[str] | None,
+    source: str,
+    format: str | None,
+    copy_from: str | os.PathLike[str] | None,
+    *,
+    sharded: bool,
 ) -> tuple[Output | OutputFolder, Format]:
     """Return the file or folder to write, by default one named as the manifest, and the format.
 
@@ -192,13 +197,17 @@ def _target(
         chosen = format_for("", format) if format else FORMATS["safetensors"]
         output = stem if sharded else stem + chosen.suffixes[0]
     name = os.fspath(output)
-    if not (sharded or name.endswith("/") or Path(output).is_dir()):
+    folder = os.path.isdir(name)  # noqa: PTH112 (Path's raises where it may not look)
+    if not (name and copy_from != ""):
+        raise RequestError("expected the name of a file or folder, received an empty one")
+    if not (sharded or name.endswith("/") or folder):
         return Output.at(output), format_for(name, format)
     if format_for("", format or "safetensors").name != "safetensors":
         raise RequestError(f"{name}: a folder is of safetensors files, not of {format}")
-    if Path(output).suffix.lower() in SUFFIXES and not Path(output).is_dir():
-        raise RequestError(f"{name}: expected a folder's name for shards, received a file's")
-    return OutputFolder(Path(output)), FORMATS["safetensors"]
+    if Path(name).suffix.lower() in SUFFIXES and not folder:
+        what = "shards" if copy_from is None else "copies of config files"
+        raise RequestError(f"{name}: expected a folder's name for {what}, received a file's")
+    return OutputFolder.at(output, copy_from), FORMATS["safetensors"]
 
 
 @contextmanager
@@ -211,7 +220,8 @@ def _temporaries(
             yield [path]
         return
     index = (_shards.INDEX, _shards.index_text(parts)) if len(parts) > 1 else None
-    with target.temporaries(_shards.file_names(len(parts)), index) as paths:
+    names = _shards.file_names(len(parts))
+    with target.temporaries(names, index, force=force, manifest=source) as paths:
         yield paths
 
 

@@ -61,7 +61,9 @@ class Maker:
         """
         first = self.plan.tensors[chunk.pieces[0].tensor]
         if first.element is not None:
-            yield self._full_of(first.element)
+            # All chunks share it, but no more of them may wait to be written than others do.
+            with self.buffer():
+                yield self._full_of(first.element)
         elif first.streams:
             with self.buffer() as buffer:
                 self._fill(chunk, buffer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from initlib.initializers import Target
 ALIGNMENT = 64
 # NumPy's limit.
 MAX_RANK = 64
+# A character of a glob that stands for itself.
+_ESCAPED = re.compile(r"\[([*?[])\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,9 @@ def make_plan(
     wanted = list(islice((spec for spec in manifest.tensors() if matches(spec.name)), most))
     names = {spec.name for spec in wanted}
     for glob in only:
-        if glob not in names and not any(fnmatchcase(name, glob) for name in names):
+        if _ESCAPED.sub(r"\1", glob) not in names and not any(
+            fnmatchcase(name, glob) for name in names
+        ):
             near = did_you_mean(glob, (spec.name for spec in manifest.tensors()))
             raise RequestError(f"no tensor's name matches {glob!r}{near}")
     return Plan(manifest, tuple(only), tuple(resolve(spec) for spec in wanted))
@@ -168,8 +173,9 @@ def make_plan(
 def _matcher(globs: Sequence[str]) -> Callable[[str], bool]:
     """Return what tells whether one of the globs matches a name; without any, all names do."""
     # A shard's are thousands of names, which are looked up rather than tried one by one.
-    names = {glob for glob in globs if glob == escape(glob)}
-    others = [glob for glob in globs if glob not in names]
+    literal = {glob: _ESCAPED.sub(r"\1", glob) for glob in globs}
+    names = {name for glob, name in literal.items() if glob == escape(name)}
+    others = [glob for glob in globs if literal[glob] not in names]
     return lambda name: (
         not globs or name in names or any(fnmatchcase(name, glob) for glob in others)
     )

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from glob import escape
 
-from pydantic import ByteSize, TypeAdapter, ValidationError
-
 from initlib._errors import RequestError
 from initlib._plan import Plan, TensorPlan
+from initlib._workers import byte_size
 
 STEM = "model"
 SUFFIX = ".safetensors"
@@ -18,6 +17,7 @@ INDEX = f"{STEM}{SUFFIX}.index.json"
 
 # As transformers' own shards are.
 USUAL = 5_000_000_000
+MOST = 99_999
 
 
 def shard_bytes(size: int | str | None) -> int:
@@ -29,13 +29,7 @@ def shard_bytes(size: int | str | None) -> int:
     Raises:
         RequestError: it is no size, or none that holds anything.
     """
-    try:
-        found = TypeAdapter(ByteSize).validate_python(USUAL if size is None else size)
-    except ValidationError:
-        found = ByteSize(0)
-    if found < 1:
-        raise RequestError(f"expected a size of shards such as 5GB, received {size!r}")
-    return found
+    return USUAL if size is None else byte_size(size, "a size of shards such as 5GB")
 
 
 def split(plan: Plan, nbytes: int) -> list[Plan]:
@@ -43,6 +37,9 @@ def split(plan: Plan, nbytes: int) -> list[Plan]:
 
     A tensor is never cut: a larger one is a shard by itself. Each shard is the plan of a file by
     itself, of the tensors that it names; one that would be the only one is the plan as it was.
+
+    Raises:
+        RequestError: there would be more than their names have digits for.
     """
     shards: list[list[TensorPlan]] = [[]]
     size = 0
@@ -52,6 +49,8 @@ def split(plan: Plan, nbytes: int) -> list[Plan]:
             size = 0
         shards[-1].append(tensor)
         size += tensor.entry.nbytes
+    if len(shards) > MOST:
+        raise RequestError(f"expected at most {MOST:,} shards, not {len(shards):,}: larger ones")
     if len(shards) == 1:
         return [plan]
     return [_part(plan, tensors) for tensors in shards]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from initlib._digest import LEAF
 from initlib._errors import RequestError, StorageError
+
+_SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[a-zA-Z]*\s*")
 
 Progress = Callable[[int, int], None]
 Item = TypeVar("Item")
@@ -73,13 +76,30 @@ def buffer_count(memory: int | str, threads: int, chunk_bytes: int) -> int:
     return max(threads, min(BUFFERS * threads, _budget(memory) // chunk_bytes))
 
 
+def byte_size(size: int | str, expected: str) -> int:
+    """Return a size in bytes.
+
+    Args:
+        size: in bytes, or as a text such as "64MiB" or "5GB".
+        expected: what the size is to be, for the message.
+
+    Raises:
+        RequestError: it is none, or nothing at all.
+    """
+    try:
+        # Pydantic looks at the beginning of a text alone.
+        if not isinstance(size, str) or _SIZE.fullmatch(size):
+            found = TypeAdapter(ByteSize).validate_python(size)
+            if found > 0:
+                return found
+    except ValidationError:
+        pass
+    raise RequestError(f"expected {expected}, received {size!r}")
+
+
 def _budget(memory: int | str) -> int:
     """Return a size of memory in bytes."""
-    try:
-        budget = TypeAdapter(ByteSize).validate_python(memory)
-    except ValidationError:
-        expected = "expected a size of memory such as 64MiB"
-        raise RequestError(f"{expected}, received {memory!r}") from None
+    budget = byte_size(memory, "a size of memory such as 64MiB")
     most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if budget > most:
         there_is = f"expected at most the {ByteSize(most).human_readable()} that there are"

@@ -54,7 +54,7 @@ def generate(
     copy_from: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER", help="Copy config and tokenizer files from there into the folder."
+            metavar="FOLDER", help="Write a folder, with the config and tokenizer files from there."
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,

@@ -11,7 +11,7 @@ import typer
 import initlib
 from initgen import _signals
 from initgen._console import complain, complain_of, show_data
-from initgen._files import write_whole
+from initgen._files import check_output, write_whole
 
 # What it exits with where something is missing from the manifest.
 NOT_DONE = 3
@@ -41,20 +41,22 @@ def manifest(
     as_json: Annotated[
         bool, typer.Option("--json", help="Write JSON, which is a manifest as well.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no notes.")] = False,
 ) -> None:
     """Write the manifest of a checkpoint: what tensors it has, and how they might begin.
 
     Only headers are read. A file of initgen's gives its own manifest back. Of others, rules say
     what is initialised how, by the tensors' names; blocks that are alike become a repeat.
     """
+    if output is not None:
+        check_output(output, force=force, keep=source)
     found = initlib.manifest(source, rules=rules)
     text = json.dumps(found.manifest, indent=2) if as_json else found.text.removesuffix("\n")
     _signals.ignore()
     if output is None:
         show_data(text)
     else:
-        write_whole(output, text + "\n", force=force)
+        write_whole(output, text + "\n")
     if not quiet:
         for note in found.notes:
             complain(f"{source}: {note}")

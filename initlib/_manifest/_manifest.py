@@ -25,6 +25,7 @@ class Manifest:
         dtype: of the layers that name none; a name from `initlib._dtypes`.
         layout: "keras" or "torch", how shapes are read.
         vars: variables and their values.
+        written: the same as they are written, perhaps in terms of others.
         rules: initializers by name, in order.
         layers: layers and repeats, in order.
         metadata: free text for the file.
@@ -44,6 +45,7 @@ class Manifest:
     source: str
     folder: Path
     lines: Lines | None = field(default=None, compare=False, repr=False)
+    written: dict[str, Number | str] = field(default_factory=dict, compare=False, repr=False)
 
     def where(self, *location: str | int) -> Where:
         """Return a place by its keys and indices, such as ("layers", 3, "shape")."""

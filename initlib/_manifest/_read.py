@@ -50,7 +50,7 @@ def read(source: Source, *, seed: int | None = None, dtype: Any = None) -> Manif
         document = validate(data, name, lines)
     values = {key: getattr(document, key) for key in Document.model_fields} | overrides
     values |= {"rules": tuple(document.rules), "layers": tuple(document.layers)}
-    values["vars"] = _evaluate_vars(document, name, lines)
+    values |= {"vars": _evaluate_vars(document, name, lines), "written": document.vars}
     return Manifest(**values, source=name, folder=folder, lines=lines)
 
 

@@ -180,7 +180,8 @@ class _Dumper(_SafeDumper):  # type: ignore[misc]
 
     def represent_text(self, text: str) -> Any:
         """Return the node of a text."""
-        style = None if not text or _plain(text) == text else '"'
+        plain = not text or (_plain(text) == text and "\n" not in text)
+        style = None if plain else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

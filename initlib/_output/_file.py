@@ -37,7 +37,7 @@ class Output:
             StorageError: there is no current folder.
         """
         with storage_errors(path):
-            if os.fspath(path).endswith("/") or Path(path).is_dir():
+            if os.fspath(path).endswith("/") or os.path.isdir(path):  # noqa: PTH112
                 raise RequestError(f"{path}: expected a file's name, received a folder's")
             return cls(Path(path), Path(os.path.realpath(path)))
 
@@ -67,11 +67,7 @@ class Output:
 
     def check_space(self, nbytes: int) -> None:
         """Raise StorageError if the disk can't hold so many bytes."""
-        with storage_errors(self.path):
-            free = shutil.disk_usage(self.final.parent).free
-        if nbytes > free:
-            need, have = (ByteSize(n).human_readable() for n in (nbytes, free))
-            raise StorageError(f"{self.path}: {need} are needed, but the disk has only {have} free")
+        check_space(self.path, self.final.parent, nbytes)
 
     @contextmanager
     def temporary(self, *, force: bool, manifest: str) -> Iterator[Path]:
@@ -90,6 +86,15 @@ class Output:
                 sync_folder(self.final.parent)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def check_space(path: Path, folder: Path, nbytes: int) -> None:
+    """Raise StorageError, which names `path`, if a folder's disk can't hold so many bytes."""
+    with storage_errors(path):
+        free = shutil.disk_usage(folder).free
+    if nbytes > free:
+        need, have = (ByteSize(n).human_readable() for n in (nbytes, free))
+        raise StorageError(f"{path}: {need} are needed, but the disk has only {have} free")
 
 
 @contextmanager

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 # An integer that is a part of a name by itself, as in `h.0.attn` or `layers/12/kernel`.
-_INTEGER = re.compile(r"(?<![^./])(0|[1-9][0-9]*)(?![^./])")
+_INTEGER = re.compile(r"(?<![^./])(0|[1-9][0-9]{0,17})(?![^./])")
 # What turns are counted by, from the outermost repeat on.
 VARIABLES = "ijklmn"
 
@@ -45,17 +45,33 @@ class _Part:
     leaf: Leaf
 
 
-def fold(leaves: Sequence[Leaf]) -> list[dict[str, Any]]:
+def fold(leaves: Sequence[Leaf], taken: Collection[str] = ()) -> list[dict[str, Any]]:
     """Return the items of a manifest's `layers` that expand to these tensors.
 
     Their order is that in which each first comes up; turns of a repeat are in the order of their
     integers.
+
+    Args:
+        leaves: the tensors.
+        taken: names of variables that mean something else.
     """
+    variables = "".join(each for each in VARIABLES if each not in taken)
     parts = []
     for leaf in leaves:
-        name, *rest = _INTEGER.split(leaf.name.replace("{", "{{").replace("}", "}}"))
+        text = leaf.name.replace("{", "{{").replace("}", "}}")
+        name, *rest = _INTEGER.split(text, len(variables)) if variables else [text]
         parts.append(_Part(name, tuple(rest), replace(leaf, name="")))
-    return list(_items(parts, VARIABLES))
+    return list(_items(parts, variables))
+
+
+def blocks(names: Iterable[str]) -> int:
+    """Return how many integers follow the text that most of them follow, which are blocks."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        before, *after = _INTEGER.split(name, 1)
+        if after:
+            found.setdefault(before, set()).add(after[0])
+    return max(map(len, found.values()), default=0)
 
 
 def _items(parts: Sequence[_Part], variables: str) -> Iterator[dict[str, Any]]:
@@ -80,9 +96,8 @@ def _turns(name: str, turns: dict[int, list[_Part]], variables: str) -> Iterator
         alike.setdefault(frozenset(turns[number]), []).append(number)
     for numbers in alike.values():
         inner = turns[numbers[0]]
-        if len(numbers) == 1 or not variables:
-            for number in numbers:
-                yield from _items(_after(f"{name}{number}", inner), variables)
+        if len(numbers) == 1:
+            yield from _items(_after(f"{name}{numbers[0]}", inner), variables)
         else:
             layers = [*_items(_after(f"{name}{{{variables[0]}}}", inner), variables[1:])]
             whole = numbers == [*range(len(numbers))]

@@ -7,6 +7,7 @@ anybody's own.
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Rules:
     Attributes:
         name: of the set, or of the file that they are from.
         layout: in which they read shapes.
-        variables: numbers for their arithmetic.
+        variables: numbers for their arithmetic, as they are written.
         rules: of which the first that fits counts.
     """
 
@@ -63,7 +64,7 @@ def read_rules(name: str) -> Rules:
         manifest = _manifest.read(_FOLDER / f"{name}.yaml")
     else:
         # What has a dot or a slash is meant as a file.
-        if not re.search(r"[./]", name) and not Path(name).exists():
+        if not re.search(r"[./]", name) and not os.path.exists(name):  # noqa: PTH110
             near = did_you_mean(name, SETS)
             listed = ", ".join(SETS)
             raise RequestError(f"no rules {name!r}{near or f'; expected {listed} or a file'}")
@@ -75,4 +76,4 @@ def read_rules(name: str) -> Rules:
         for each in manifest.rules
         for data in [each.model_dump(exclude_defaults=True)]
     )
-    return Rules(name, manifest.layout, dict(manifest.vars), tuple(rules))
+    return Rules(name, manifest.layout, dict(manifest.written), tuple(rules))

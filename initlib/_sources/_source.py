@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from initlib import _manifest
 from initlib._checkpoint import Checkpoint, open_checkpoint
 from initlib._dtypes import dtype_name
-from initlib._errors import RequestError
+from initlib._errors import ManifestError
 from initlib._formats import Entry, shorten
-from initlib._plan import make_plan
+from initlib._plan import MAX_RANK, make_plan
 from initlib._provenance import Record, checksum, read_record
-from initlib._sources._fold import Leaf, fold
-from initlib._sources._rules import BLOCKS, Rules, read_rules
+from initlib._sources._fold import Leaf, blocks, fold
+from initlib._sources._rules import BLOCKS, Rule, Rules, read_rules
 from initlib._sources._text import as_text
-
-# The dtypes of which nothing random can be.
-_WHOLE = ("int", "uint", "bool")
+from initlib._sources._torch import of_torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +87,13 @@ def _own(checkpoint: Checkpoint) -> tuple[Record | None, tuple[str, ...]]:
     for metadata in checkpoint.metadata:
         try:
             record = read_record(metadata)
+            if record is None:
+                return None, ()
+            if checksum(metadata) != record.checksum:
+                return None, ("its own manifest isn't as it was written: the checksum doesn't fit",)
+            _manifest.read(record.manifest)
         except ValueError as error:
-            return None, (str(error),)
-        if record is None:
-            return None, ()
-        if checksum(metadata) != record.checksum:
-            return None, ("its own manifest isn't as it was written: the checksum doesn't fit",)
+            return None, (f"its own manifest can't be used: {error}",)
         records.append(record)
     if any(record.manifest != records[0].manifest for record in records):
         return None, ("its files were made from several manifests",)
@@ -108,40 +104,39 @@ def _own(checkpoint: Checkpoint) -> tuple[Record | None, tuple[str, ...]]:
 
 
 def _given_back(source: str, checkpoint: Checkpoint, record: Record) -> Draft:
-    comments = [f"The manifest that {_base(source)} was made from, by initgen {record.version}."]
+    notes: tuple[str, ...] = ()
+    if record.only and len(checkpoint.files) == 1:
+        notes = (f"it is a part of what the manifest makes: {len(record.tensors):,} tensors",)
+    comments = [
+        f"The manifest that {_base(source)} was made from, by initgen {record.version}.",
+        *map(_sentence, notes),
+    ]
     data, count = record.manifest, len(checkpoint.tensors)
     total = sum(each.entry.size for each in checkpoint.tensors)
-    notes: tuple[str, ...] = ()
-    # Not all of them: a small file must not be able to ask for millions.
-    if sum(1 for _ in islice(_manifest.read(data).tensors(), count + 1)) > count:
-        notes = (f"there are only {count:,} of its tensors in it",)
-        comments += map(_sentence, notes)
     return Draft(source, as_text(data, comments), data, None, count, total, (), notes)
 
 
 def _drafted(source: str, checkpoint: Checkpoint, rules: Rules, notes: tuple[str, ...]) -> Draft:
     """Return a manifest of what is in a checkpoint, by rules."""
-    entries = [each.entry for each in checkpoint.tensors if each.entry.name]
     missing = [(each.name, each.what) for each in checkpoint.unread]
-    missing += [("", "it has no name") for each in checkpoint.tensors if not each.entry.name]
+    entries = []
+    for entry in (each.entry for each in checkpoint.tensors):
+        problem = _unlistable(entry)
+        if problem is None:
+            entries.append(entry)
+        else:
+            missing.append((entry.name, problem))
+    ruled = {entry.name: rules.fitting(entry.name) for entry in entries}
     names = Counter(dtype_name(entry.dtype) for entry in entries)
     dtype = names.most_common(1)[0][0] if names else "float32"
-    leaves = []
-    for entry in entries:
-        leaf = _leaf(entry, dtype)
-        problem = _problem(leaf, entry, rules)
-        if problem is not None:
-            missing.append((entry.name, problem))
-        leaves.append(leaf)
-    if rules.name == "torch":
-        shapes = {entry.name: entry.shape for entry in entries}
-        leaves = [
-            replace(leaf, initializer=_of_torch(leaf, shapes))
-            if (rule := rules.fitting(leaf.name)) and rule.initializer != "ones"
-            else leaf
-            for leaf in leaves
-        ]
-    data = _data(leaves, rules, dtype)
+    leaves = _leaves(entries, rules, ruled, dtype)
+    data = _data(leaves, rules, ruled, dtype)
+    filling = _Filling(data)
+    for leaf in leaves:
+        rule = ruled[leaf.name]
+        initializer = leaf.initializer or (rule and rule.initializer)
+        if problem := filling.problem(leaf, initializer):
+            missing.append((leaf.name, problem))
     total = sum(entry.size for entry in entries)
     comments = [
         f"What is in {_base(source)}: {len(entries):,} tensors, {total:,} parameters.",
@@ -153,70 +148,81 @@ def _drafted(source: str, checkpoint: Checkpoint, rules: Rules, notes: tuple[str
     return Draft(source, text, data, rules.name, len(entries), total, tuple(missing), notes)
 
 
-def _leaf(entry: Entry, dtype: str) -> Leaf:
-    own = dtype_name(entry.dtype)
-    return Leaf(entry.name, entry.shape, None if own == dtype else own)
+def _unlistable(entry: Entry) -> str | None:
+    """Return why a manifest can't list a tensor."""
+    if not entry.name or "\0" in entry.name:
+        return "no manifest can have its name"
+    return f"it has more than {MAX_RANK} dimensions" if len(entry.shape) > MAX_RANK else None
 
 
-def _problem(leaf: Leaf, entry: Entry, rules: Rules) -> str | None:
-    """Return why a tensor can't be made by the rule that fits it."""
-    rule = rules.fitting(leaf.name)
-    if rule is None:
-        return "no rule fits"
-    if not dtype_name(entry.dtype).startswith(_WHOLE):
-        return None
-    layer = {"name": "x", "shape": list(leaf.shape), "dtype": leaf.dtype or dtype_name(entry.dtype)}
-    layer["initializer"] = rule.initializer
-    try:
-        make_plan(_manifest.read({"vars": rules.variables, "layers": [layer]}), skip_code=True)
-    except RequestError:
-        return f"the rule that fits it can't fill {dtype_name(entry.dtype)}"
-    return None
+def _leaves(
+    entries: Sequence[Entry], rules: Rules, ruled: Mapping[str, Rule | None], dtype: str
+) -> list[Leaf]:
+    shapes = {entry.name: entry.shape for entry in entries}
+    leaves = []
+    for entry in entries:
+        own, rule = dtype_name(entry.dtype), ruled[entry.name]
+        initializer = None
+        if rules.name == "torch" and rule is not None:
+            initializer = of_torch(entry.name, shapes, rule.initializer)
+        leaves.append(Leaf(entry.name, entry.shape, None if own == dtype else own, initializer))
+    return leaves
 
 
-def _of_torch(leaf: Leaf, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """Return what no rule can say of a torch module's parameter."""
-    module, _, parameter = leaf.name.rpartition(".")
-    weight = shapes.get(f"{module}.weight" if module else "weight", ())
-    if parameter == "bias" and len(weight) > 1:
-        bound = f"1/sqrt({math.prod(weight[1:])})"
-        return f"random_uniform(-{bound}, {bound})" if math.prod(weight[1:]) else None
-    return "ones" if parameter == "weight" and len(leaf.shape) == 1 else None
-
-
-def _data(leaves: Sequence[Leaf], rules: Rules, dtype: str) -> dict[str, Any]:
-    layers, variables = _with_blocks(fold(leaves), dict(rules.variables))
+def _data(
+    leaves: Sequence[Leaf], rules: Rules, ruled: Mapping[str, Rule | None], dtype: str
+) -> dict[str, Any]:
+    variables = dict(rules.variables)
+    layers = fold(leaves, variables)
+    if BLOCKS in variables and (count := blocks(leaf.name for leaf in leaves)):
+        variables[BLOCKS] = count
+        layers = [
+            {**each, "repeat": dict.fromkeys(each["repeat"], BLOCKS)}
+            if count in each.get("repeat", {}).values()
+            else each
+            for each in layers
+        ]
     # A rule that fits nothing is an error, and one that never comes first says nothing.
-    fitting = {id(rules.fitting(leaf.name)) for leaf in leaves if leaf.initializer is None}
+    first = [ruled[leaf.name] for leaf in leaves if leaf.initializer is None]
     kept = [
         {"match": rule.match, "initializer": rule.initializer}
         for rule in rules.rules
-        if id(rule) in fitting
+        if any(rule is each for each in first)
     ]
     top = {"seed": 0, "dtype": dtype, "layout": rules.layout, "vars": variables, "rules": kept}
     return {**{key: value for key, value in top.items() if value not in ({}, [])}, "layers": layers}
 
 
-def _with_blocks(
-    layers: list[dict[str, Any]], variables: dict[str, Any]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Let the variable for the number of blocks, if there is one, count the longest repeat."""
-    blocks = max(map(_count, layers), default=0)
-    if BLOCKS not in variables or not blocks:
-        return layers, variables
-    counted = [
-        {**each, "repeat": dict.fromkeys(each["repeat"], BLOCKS)}
-        if _count(each) == blocks
-        else each
-        for each in layers
-    ]
-    return counted, {**variables, BLOCKS: blocks}
+@dataclass
+class _Filling:
+    """Finds out whether initializers can fill tensors, for each kind of tensor once.
 
+    Attributes:
+        manifest: whose dtype, layout and variables count.
+    """
 
-def _count(item: Mapping[str, Any]) -> int:
-    """Return how often an item repeats, from 0 on."""
-    counts = [each for each in item.get("repeat", {}).values() if isinstance(each, int)]
-    return counts[0] if counts else 0
+    manifest: Mapping[str, Any]
+    _known: dict[tuple[Any, ...], str | None] = field(default_factory=dict)
+
+    def problem(self, leaf: Leaf, initializer: Any) -> str | None:
+        """Return why a tensor can't be made."""
+        if initializer is None:
+            return "no rule fits"
+        key = repr(initializer), leaf.shape, leaf.dtype
+        if key not in self._known:
+            self._known[key] = self._tried(leaf, initializer)
+        return self._known[key]
+
+    def _tried(self, leaf: Leaf, initializer: Any) -> str | None:
+        layer = {"name": "x", "shape": list(leaf.shape), "initializer": initializer}
+        if leaf.dtype is not None:
+            layer["dtype"] = leaf.dtype
+        try:
+            alone = _manifest.read({**self.manifest, "rules": [], "layers": [layer]})
+            make_plan(alone, skip_code=True)
+        except ManifestError as error:
+            return error.problem.removeprefix("for 'x': ")
+        return None
 
 
 def _marks(missing: Sequence[tuple[str, str]]) -> list[str]:
@@ -229,8 +235,8 @@ def _marks(missing: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _base(path: str) -> str:
-    """Return a path's last part, in one printable line; files say nothing of folders."""
-    return shorten(Path(path).name)[1:-1]
+    """Return a path's last part: files say nothing of folders."""
+    return os.path.basename(os.path.realpath(path))  # noqa: PTH119
 
 
 def _sentence(note: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from initlib._manifest import flow
 
+# Characters of a comment: names come from strangers.
+LONGEST = 300
 # The order in which a person tells it.
 TOP = ("version", "seed", "dtype", "layout", "vars", "metadata")
 LAYER = ("name", "shape", "dtype", "initializer", "seed")
@@ -18,16 +20,21 @@ def as_text(manifest: Mapping[str, Any], comments: Sequence[str]) -> str:
 
     Args:
         manifest: its data.
-        comments: lines to begin with.
+        comments: lines to begin with; what in them could end a line is written out.
     """
-    return "\n".join([*(f"# {line}".rstrip() for line in comments), *_lines(manifest), ""])
+    return "\n".join([*(f"# {_comment(line)}" for line in comments), *_lines(manifest), ""])
+
+
+def _comment(line: str) -> str:
+    short = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
 
 
 def _lines(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     for key in TOP:
         value = manifest.get(key)
-        if isinstance(value, dict):
+        if key == "vars" and value:
             yield f"{key}:"
             yield from (f"  {flow(name)}: {flow(each)}" for name, each in value.items())
         elif value is not None:

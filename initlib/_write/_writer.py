@@ -56,6 +56,8 @@ class Writer:
     # The first error of any thread ends the work of all.
     _errors: list[BaseException] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
+    # Whoever is told may take long, and makers must not wait for that.
+    _telling: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         self._leaves = [{} for _ in self.maker.plan.tensors]
@@ -71,12 +73,12 @@ class Writer:
         """
         writers: list[Future[None]] = []
         makers: list[Future[None]] = []
-        with self._ending():
-            chunks = self._chunks()
-            writers += (executor.submit(self._write_made) for _ in range(self.threads))
-            makers += (executor.submit(self._make, chunks) for _ in range(self.threads))
-            wait(makers)
         try:
+            with self._ending():
+                chunks = self._chunks()
+                writers += (executor.submit(self._write_made) for _ in range(self.threads))
+                makers += (executor.submit(self._make, chunks) for _ in range(self.threads))
+                wait(makers)
             # After an error, too: those who wait for a buffer need somebody who empties it.
             wait(makers)
         finally:
@@ -135,6 +137,7 @@ class Writer:
         with self._lock:
             for piece, found in zip(chunk.pieces, digests, strict=True):
                 self._leaves[piece.tensor][piece.start] = found
+        with self._telling:
             self.progress(chunk.nbytes)
 
     def _digests(self, piece: Piece, made: Bytes) -> bytes:

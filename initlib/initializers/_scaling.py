@@ -61,7 +61,7 @@ def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     Raises:
         RequestError: it is none of them.
     """
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         hint = did_you_mean(str(value), choices) or f"; expected one of {', '.join(choices)}"
         raise RequestError(f"unknown {name} {value!r}{hint}")
     return str(value)

@@ -10,7 +10,7 @@ import math
 from typing import Any, Literal
 
 from initlib._arguments import as_number
-from initlib._errors import RequestError, did_you_mean
+from initlib._errors import RequestError
 from initlib.initializers._scaling import MODES, VarianceScaling, choice
 
 _GAINS = {
@@ -34,12 +34,16 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         RequestError: there is no such nonlinearity, or the slope is no number.
     """
     if nonlinearity == "leaky_relu":
-        return math.sqrt(2 / (1 + as_number("param", 0.01 if param is None else param) ** 2))
-    if nonlinearity not in _GAINS:
-        names = (*_GAINS, "leaky_relu")
-        hint = did_you_mean(str(nonlinearity), names) or f"; expected one of {', '.join(names)}"
-        raise RequestError(f"unknown nonlinearity {nonlinearity!r}{hint}")
-    return _GAINS[nonlinearity]
+        return math.sqrt(2) / math.hypot(1, as_number("param", 0.01 if param is None else param))
+    return _GAINS[choice("nonlinearity", nonlinearity, (*_GAINS, "leaky_relu"))]
+
+
+def _scale(name: str, value: float, gain: float) -> float:
+    """Return the square of a gain. RequestError, with what it comes from, if it is none."""
+    scale = gain * gain
+    if not (gain > 0 and 0 < scale < math.inf):
+        raise RequestError(f"expected a gain above 0 from {name}, received {value}")
+    return scale
 
 
 class _Kaiming(VarianceScaling):
@@ -66,7 +70,7 @@ class _Kaiming(VarianceScaling):
     ) -> None:
         self.a, self.nonlinearity = as_number("a", a), nonlinearity
         gain = calculate_gain(nonlinearity, self.a)
-        super().__init__(gain**2, choice("mode", mode, MODES[:2]), self.law_of, seed)
+        super().__init__(_scale("a", a, gain), choice("mode", mode, MODES[:2]), self.law_of, seed)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as what JSON can hold."""
@@ -111,9 +115,7 @@ class _Xavier(VarianceScaling):
 
     def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
         self.gain = as_number("gain", gain)
-        if not 0 < self.gain < math.inf:
-            raise RequestError(f"expected a positive gain, received {gain}")
-        super().__init__(self.gain**2, "fan_avg", self.law_of, seed)
+        super().__init__(_scale("gain", gain, self.gain), "fan_avg", self.law_of, seed)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as what JSON can hold."""

@@ -39,6 +39,18 @@ def test_nothing_is_replaced_unasked(initgen, model, tmp_path):
     assert initgen("manifest", "model.safetensors", "-o", "m.yaml", "--force").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (".", ".: expected a file's name, received a folder's"),
+        ("model.safetensors", "model.safetensors: the output would replace model.safetensors"),
+    ],
+)
+def test_what_cannot_be_written(initgen, model, output, message):
+    run = initgen("manifest", "model.safetensors", "-o", output, "--force")
+    assert (run.returncode, run.stderr) == (2, f"initgen: {message}\n")
+
+
 def test_a_partial_manifest_says_so(initgen, tmp_path):
     save_file({"ids": np.arange(3)}, tmp_path / "a.safetensors")
     run = initgen("manifest", "a.safetensors")
@@ -46,7 +58,7 @@ def test_a_partial_manifest_says_so(initgen, tmp_path):
     assert "# PARTIAL: 1 of its tensors" in run.stdout
     assert run.stderr == (
         "initgen: a.safetensors: not in the manifest, or without an initializer: 'ids' "
-        "(the rule that fits it can't fill int64)\n"
+        "(random values need a floating-point dtype, received int64)\n"
     )
 
 

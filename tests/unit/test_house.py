@@ -41,6 +41,7 @@ BESIDE = {
     ("_provenance", "_custom"),
     ("_provenance", "_plan"),
     ("_shards", "_plan"),
+    ("_shards", "_workers"),
     ("_generate", "_output"),
     ("_generate", "_write"),
 }

@@ -92,8 +92,17 @@ def test_configs_come_back(name):
         (lambda: calculate_gain("leaky_relu", "x"), "expected a number for param, received 'x'"),
         (lambda: initializers.KaimingNormal("x"), "expected a number for a, received 'x'"),
         (lambda: initializers.KaimingNormal(mode="fan_avg"), "unknown mode 'fan_avg'; did you"),
-        (lambda: initializers.XavierNormal(0), "expected a positive gain, received 0"),
-        (lambda: initializers.XavierUniform(math.inf), "expected a positive gain, received inf"),
+        (lambda: initializers.KaimingNormal(nonlinearity=[1]), "unknown nonlinearity [1]"),
+        (lambda: initializers.KaimingUniform(1e200), "expected a gain above 0 from a, received"),
+        (lambda: initializers.KaimingUniform(math.inf), "expected a gain above 0 from a, received"),
+        (lambda: initializers.XavierUniform(1e200), "expected a gain above 0 from gain, received"),
+        (lambda: initializers.XavierNormal(1e-200), "expected a gain above 0 from gain, received"),
+        (lambda: initializers.XavierNormal(-1), "expected a gain above 0 from gain, received"),
+        (lambda: initializers.XavierNormal(0), "expected a gain above 0 from gain, received 0"),
+        (
+            lambda: initializers.XavierUniform(math.inf),
+            "expected a gain above 0 from gain",
+        ),
     ],
 )
 def test_what_is_refused(make, message):

@@ -181,6 +181,60 @@ def test_what_fails_leaves_what_was_there(folder, monkeypatch):
     assert not new.exists()
 
 
+def test_companions_that_cannot_be_read_leave_what_was_there(tmp_path, folder, monkeypatch):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "config.json").write_text("{}")
+    initlib.generate(MANIFEST, folder, max_shard_size=500)
+    before = contents(folder)
+
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("shutil.copyfile", refuse)
+    with pytest.raises(initlib.StorageError, match=r"config\.json: Permission denied"):
+        initlib.generate(MANIFEST, folder, max_shard_size=2000, copy_from=source, force=True)
+    assert contents(folder) == before
+
+
+def test_two_runs_do_not_mix(folder):
+    def meanwhile(done, total):
+        if done == total:
+            folder.mkdir(exist_ok=True)
+            (folder / "model.safetensors").write_text("another's")
+
+    with pytest.raises(initlib.RequestError, match="exists"):
+        initlib.generate(MANIFEST, folder, max_shard_size=2000, progress=meanwhile)
+    assert contents(folder) == {"model.safetensors": b"another's"}
+
+
+def test_links_are_replaced_and_not_followed(tmp_path, folder):
+    folder.mkdir()
+    (tmp_path / "blob").write_text("kept")
+    (folder / "config.json").symlink_to(tmp_path / "blob")
+    (folder / "model.safetensors").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "config.json").write_text("new")
+    initlib.generate(MANIFEST, folder, copy_from=tmp_path / "source", force=True)
+    assert (tmp_path / "blob").read_text() == "kept"
+    assert (folder / "config.json").read_text() == "new"
+    assert initlib.verify(folder).same
+
+
+def test_the_folder_stays_where_it_was_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "c.py").write_text(
+        "import os, numpy as np\n"
+        "def f(shape, dtype=None):\n"
+        f"    os.chdir({str(tmp_path / 'elsewhere')!r})\n"
+        "    return np.ones(shape, dtype)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    layers = [{"name": f"t{i}", "shape": [3], "initializer": "c.py:f"} for i in range(3)]
+    initlib.generate({"layers": layers}, "out", max_shard_size=12, allow_code=True)
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
 def test_the_index_is_the_last_to_appear(folder, monkeypatch):
     initlib.generate(MANIFEST, folder, max_shard_size=500)
     seen = []
@@ -217,6 +271,13 @@ def test_config_and_tokenizer_are_copied(tmp_path, folder):
         ("m", {"max_shard_size": 0}, "expected a size of shards such as 5GB, received 0"),
         ("m", {"max_shard_size": "5 cats"}, "expected a size of shards such as 5GB, received '5 c"),
         ("m/n/o", {"max_shard_size": 5}, "m/n/o: there is no folder m/n"),
+        (
+            "m",
+            {"max_shard_size": "5GB/2"},
+            "expected a size of shards such as 5GB, received '5GB/2",
+        ),
+        ("", {}, "expected the name of a file or folder, received an empty one"),
+        ("m.h5", {"copy_from": "empty"}, "m.h5: expected a folder's name for copies of config"),
         ("m", {"copy_from": "nowhere"}, "nowhere: there is no such folder"),
         ("m", {"copy_from": "empty"}, "empty: expected config or tokenizer files to copy, but"),
         ("file", {"max_shard_size": 5}, "file: expected a folder's name, but it is a file"),

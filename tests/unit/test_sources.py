@@ -114,6 +114,25 @@ def test_folding_loses_nothing(tensors):
     assert found == tensors
 
 
+def test_numbers_of_any_length_and_depth():
+    names = ["1" * 5000, "0." * 1200 + "x", "9" * 25 + ".a", "9" * 24 + "8.a"]
+    layers = fold([Leaf(name, (), None, "ones") for name in names])
+    assert {spec.name for spec in _manifest.read({"layers": layers}).tensors()} == set(names)
+
+
+def test_variables_of_rules_are_left_alone(tmp_path, saved):
+    (tmp_path / "mine.yaml").write_text(
+        "layers: []\nvars: {n_layers: 1, i: 3, j: 0.02/sqrt(n_layers)}\n"
+        "rules: [{match: '*', initializer: normal(stddev=j*i)}]\n"
+    )
+    shapes = {f"h.{i}.w": (2,) for i in range(4)} | {"h.0.x": (2,)}
+    draft = initlib.manifest(saved(shapes), rules=str(tmp_path / "mine.yaml"))
+    # All blocks count, also those that aren't like the others.
+    assert draft.manifest["vars"] == {"n_layers": 4, "i": 3, "j": "0.02/sqrt(n_layers)"}
+    assert {what[2] for what in expanded(draft.text).values()} == {"normal(stddev=0.03)"}
+    assert draft.manifest["layers"][-1]["repeat"] == {"k": [1, 2, 3]}
+
+
 def test_nested_repeats_are_folded():
     leaves = [
         Leaf(f"layers.{i}.experts.{j}.w{k}", (2, k))
@@ -141,12 +160,13 @@ def test_nested_repeats_are_folded():
     st.text(min_size=1).filter(
         lambda text: "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
     ),
-    st.text(max_size=9),
+    st.text(max_size=9).filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text)),
 )
 def test_any_name_survives_the_text(name, comment):
     manifest = {"layers": [{"name": name.replace("{", "{{").replace("}", "}}"), "shape": []}]}
     manifest["rules"] = [{"match": "*", "initializer": "zeros"}]
-    text = as_text(manifest, [repr(comment)])
+    manifest["metadata"] = {name: comment}
+    text = as_text(manifest, [comment, f"\nmetadata: {{a: b}}\n{comment}"])
     assert _manifest.read(io.StringIO(text)).canonical() == _manifest.read(manifest).canonical()
 
 
@@ -192,8 +212,8 @@ def test_our_own_part_of_a_manifest(tmp_path, mlp):
     path = tmp_path / "part.safetensors"
     initlib.generate(mlp, path, only="*bias")
     draft = initlib.manifest(path)
-    assert draft.notes == ("there are only 1 of its tensors in it",)
-    assert "# There are only 1 of its tensors in it.\n" in draft.text
+    assert draft.notes == ("it is a part of what the manifest makes: 1 tensors",)
+    assert "# It is a part of what the manifest makes: 1 tensors.\n" in draft.text
     assert expanded(draft.text).keys() == {"dense/kernel", "dense/bias"}
 
 
@@ -241,6 +261,49 @@ def test_what_torch_modules_draw(saved):
     assert not draft.partial
 
 
+def test_what_shapes_tell_of_torch_modules(saved):
+    path = saved(
+        {
+            "norm1.linear.weight": (6, 4),
+            "patch_embed.proj.weight": (4, 3, 2, 2),
+            "attn.in_proj_weight": (12, 4),
+            "attn.in_proj_bias": (12,),
+            "attn.out_proj.weight": (4, 4),
+            "attn.out_proj.bias": (4,),
+            "rnn.weight_ih_l0": (16, 3),
+            "rnn.weight_hh_l0": (16, 4),
+            "rnn.bias_hh_l0": (16,),
+        }
+    )
+    found = {name: what[2] for name, what in expanded(initlib.manifest(path).text).items()}
+    linear, half = f"kaiming_uniform(a={5**0.5!r})", "random_uniform(-0.5, 0.5)"
+    assert found == {
+        "norm1.linear.weight": linear,
+        "patch_embed.proj.weight": linear,
+        "attn.in_proj_weight": "xavier_uniform",
+        "attn.in_proj_bias": "zeros",
+        "attn.out_proj.weight": linear,
+        "attn.out_proj.bias": "zeros",
+        "rnn.weight_ih_l0": half,
+        "rnn.weight_hh_l0": half,
+        "rnn.bias_hh_l0": half,
+    }
+
+
+def test_what_is_given_instead_of_a_rule_is_checked_too(saved):
+    path = saved({"l.weight": (8, 8)}, **{"l.bias": np.zeros(8, np.int32)})
+    assert [name for name, _ in initlib.manifest(path).missing] == ["l.bias"]
+
+
+def test_what_no_rule_can_fill(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["x/cell/vars/1"] = np.zeros(3, "f4")
+    ((name, problem),) = initlib.manifest(path).missing
+    assert name == "x/cell/vars/1"
+    assert problem == "Orthogonal fills tensors of 2 axes or more, received the shape (3,)"
+
+
 def test_what_keras_layers_draw(tmp_path):
     path = tmp_path / "m.weights.h5"
     with h5py.File(path, "w") as file:
@@ -269,15 +332,17 @@ def test_what_keras_layers_draw(tmp_path):
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_of_rules_is_a_manifest(tmp_path, name, saved):
-    source = saved({"model.norm.weight": (3,), "a.b.weight": (3, 3), "h/kernel/vars/0": (3, 3)})
+    source = saved(
+        {"model.norm.weight": (3,), "a.b.weight": (3, 3), "h/kernel/vars/0": (3, 3), "2.w": (3,)}
+    )
     (tmp_path / "mine.yaml").write_text(
         "layout: torch\nvars: {n_layers: 3}\nlayers: []\n"
         "rules: [{match: '*', initializer: random_normal(stddev=1/n_layers)}]\n"
     )
     assert initlib.manifest(source, rules=name).rules == name
     mine = initlib.manifest(source, rules=str(tmp_path / "mine.yaml"))
-    assert (mine.manifest["layout"], mine.manifest["vars"]) == ("torch", {"n_layers": 3})
-    assert {what[2] for what in expanded(mine.text).values()} == {f"random_normal(stddev={1 / 3})"}
+    assert (mine.manifest["layout"], mine.manifest["vars"]) == ("torch", {"n_layers": 1})
+    assert {what[2] for what in expanded(mine.text).values()} == {"random_normal(stddev=1.0)"}
 
 
 def test_what_cannot_be_made_is_named(saved):
@@ -285,11 +350,11 @@ def test_what_cannot_be_made_is_named(saved):
         {"a.weight": (2, 2)}, position_ids=np.arange(5), half=np.zeros(2, ml_dtypes.bfloat16)
     )
     draft = initlib.manifest(path, rules="torch")
-    assert draft.missing == (("position_ids", "the rule that fits it can't fill int64"),)
+    problem = "random values need a floating-point dtype, received int64"
+    assert draft.missing == (("position_ids", problem),)
     assert draft.partial
     assert (
-        "# PARTIAL: 1 of its tensors can't be made from this:\n"
-        "#   'position_ids': the rule that fits it can't fill int64\n"
+        f"# PARTIAL: 1 of its tensors can't be made from this:\n#   'position_ids': {problem}\n"
     ) in draft.text
     assert expanded(draft.text)["half"][1] == "bfloat16"
     with pytest.raises(initlib.ManifestError, match="position_ids"):

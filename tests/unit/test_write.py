@@ -116,6 +116,21 @@ def test_no_more_chunks_are_in_memory_than_there_are_buffers(plan, path, buffers
     check(plan, path, offsets, digests)
 
 
+def test_constants_wait_for_buffers_too(path):
+    layers = [
+        {"name": f"c{i}", "shape": [1 << 20], "initializer": f"constant({i % 2 + 1})"}
+        for i in range(8)
+    ]
+    plan = make_plan(_manifest.read({"layers": layers}))
+    maker = Maker(plan, LEAF, 1, 2, Held())
+    maker._free.used = 0
+    offsets = offsets_of(plan, 0)
+    with closing(File(path, plan.nbytes)) as file, ThreadPoolExecutor(4) as executor:
+        digests = Writer(maker, offsets, file, 2, lambda nbytes: None).write_all(executor)
+    assert 1 <= maker._free.most <= 2
+    check(plan, path, offsets, digests)
+
+
 def fail(*args):
     raise OSError(28, "No space left on device")
 
