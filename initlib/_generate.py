@@ -200,9 +200,10 @@ def _target(
     folder = os.path.isdir(name)  # noqa: PTH112 (Path's raises where it may not look)
     if not (name and copy_from != ""):
         raise RequestError("expected the name of a file or folder, received an empty one")
-    if not (sharded or name.endswith("/") or folder):
+    hdf5 = format is not None and format_for("", format).name != "safetensors"
+    if not sharded and (hdf5 or not (name.endswith("/") or folder)):
         return Output.at(output), format_for(name, format)
-    if format_for("", format or "safetensors").name != "safetensors":
+    if hdf5:
         raise RequestError(f"{name}: a folder is of safetensors files, not of {format}")
     if Path(name).suffix.lower() in SUFFIXES and not folder:
         what = "shards" if copy_from is None else "copies of config files"

@@ -26,9 +26,9 @@ INITIALIZERS = {
     "lecun_uniform": [63, 31],
     "orthogonal": [24, 5],
     "stft": [16, 1, 9],
-    "kaiming_normal(a=0.1)": [63, 31],
-    "kaiming_uniform(nonlinearity='relu')": [63, 31],
-    "xavier_normal(gain=2)": [63, 31],
+    "kaiming_normal": [63, 31],
+    "kaiming_uniform": [63, 31],
+    "xavier_normal": [63, 31],
     "xavier_uniform": [63, 31],
 }
 DETERMINISTIC = ("zeros", "ones", "constant(1)", "identity")
