@@ -98,6 +98,8 @@ def network():
     return keras.Model(inputs, keras.layers.Dense(7)(x))
 
 
+# Keras's variables take no `copy` argument, which NumPy 2 asks for.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("name", ["m.weights.h5", "m.keras"])
 def test_a_model_of_keras(tmp_path, name):
     model = network()
