@@ -93,7 +93,7 @@ def against_provenance(
             yield Case(plan, read, layout.offsets, record.digests, (), problem, notes, recorded)
         return
     with open_checkpoint(path) as checkpoint:
-        case = _matched(plan, checkpoint, record)
+        case = _matched(plan, checkpoint, [record])
         problems.append(_rewritten(layout, same=not case.verdicts))
         yield replace(case, problem="; ".join(problems), notes=notes, recorded=recorded)
 
@@ -109,9 +109,10 @@ def against_manifest(path: Path, manifest: Manifest, *, allow_code: bool) -> Ite
     """
     plan = make_plan(manifest, allow_code=allow_code, skip_code=not allow_code)
     with open_checkpoint(path) as checkpoint:
-        metadata = {key: text for texts in checkpoint.metadata for key, text in texts.items()}
-        record, notes = _trusted(metadata, plan, several=len(checkpoint.files) > 1)
-        yield replace(_matched(plan, checkpoint, record), notes=notes)
+        several = len(checkpoint.files) > 1
+        trusted = [_trusted(texts, plan, several=several) for texts in checkpoint.metadata]
+        notes = tuple(dict.fromkeys(note for _, found in trusted for note in found))
+        yield replace(_matched(plan, checkpoint, [record for record, _ in trusted]), notes=notes)
 
 
 def _without_provenance(path: Path) -> RequestError:
@@ -229,8 +230,8 @@ def _trusted(
     return record, tuple(_other_manifest(record, plan.manifest, part=several))
 
 
-def _matched(plan: Plan, checkpoint: Checkpoint, record: Record | None) -> Case:
-    """Find a plan's tensors in a checkpoint by their names."""
+def _matched(plan: Plan, checkpoint: Checkpoint, records: Sequence[Record | None]) -> Case:
+    """Find a plan's tensors by their names in a checkpoint, whose files say this of themselves."""
     stored = {each.entry.name: each for each in checkpoint.tensors}
     unread = {each.name: each.what for each in checkpoint.unread}
     verdicts: list[TensorVerdict] = []
@@ -239,7 +240,7 @@ def _matched(plan: Plan, checkpoint: Checkpoint, record: Record | None) -> Case:
         found = stored.pop(tensor.entry.name, None)
         if found is None:
             verdicts.append(missing(tensor, unread.pop(tensor.entry.name, None)))
-        elif verdict := misshapen(tensor, found.entry) or _other_code(tensor, record):
+        elif verdict := misshapen(tensor, found.entry) or _other_code(tensor, records[found.file]):
             verdicts.append(verdict)
         else:
             there.append((tensor, found))
@@ -251,7 +252,8 @@ def _matched(plan: Plan, checkpoint: Checkpoint, record: Record | None) -> Case:
     def read(index: int, start: int, out: Array) -> None:
         checkpoint.read_into(there[index][1], start, out)
 
-    digests = {} if record is None else record.digests
+    known = (record.digests for record in records if record is not None)
+    digests = {name: digest for each in known for name, digest in each.items()}
     part = replace(plan, tensors=tuple(tensor for tensor, _ in there))
     return Case(part, read, range(len(there)), digests, tuple(verdicts))
 

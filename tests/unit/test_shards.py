@@ -122,6 +122,18 @@ def test_a_folder_is_verified_file_by_file(folder, quick, index):
     assert [verdict.name for verdict in found.tensors if not verdict.same] == ["q"]
 
 
+def test_code_in_shards_is_verified_by_digest(tmp_path, folder):
+    (tmp_path / "c.py").write_text(
+        "import numpy as np\ndef f(shape, dtype=None):\n    return np.ones(shape, dtype)\n"
+    )
+    layers = [{"name": f"t{i}", "shape": [3], "initializer": "c.py:f"} for i in range(3)]
+    (tmp_path / "m.json").write_text(json.dumps({"layers": layers}))
+    initlib.generate(tmp_path / "m.json", folder, max_shard_size=12, allow_code=True)
+    for manifest in (None, tmp_path / "m.json"):
+        found = initlib.verify(folder, manifest=manifest)
+        assert (found.same, found.digest) == (True, 3)
+
+
 def test_shards_of_two_manifests_are_not_one_checkpoint(tmp_path, folder):
     for seed in (3, 4):
         initlib.generate({**MANIFEST, "seed": seed}, folder, max_shard_size=2000, force=True)
