@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from initlib import _manifest, _shards
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError
-from initlib._formats import FORMATS, Format, format_for
+from initlib._formats import FORMATS, SUFFIXES, Format, format_for
 from initlib._make import Maker
 from initlib._output import Output, OutputFolder
 from initlib._plan import Plan, make_plan
@@ -28,9 +28,6 @@ from initlib._workers import (
     thread_count,
 )
 from initlib._write import File, Writer
-
-# Names that end so are files'.
-SUFFIXES = {suffix for each in FORMATS.values() for suffix in each.suffixes}
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
 
@@ -198,7 +195,7 @@ def _target(
         output = stem if sharded else stem + chosen.suffixes[0]
     name = os.fspath(output)
     folder = os.path.isdir(name)  # noqa: PTH112 (Path's raises where it may not look)
-    if not (name and copy_from != ""):
+    if not name or copy_from == "":
         raise RequestError("expected the name of a file or folder, received an empty one")
     hdf5 = format is not None and format_for("", format).name != "safetensors"
     if not sharded and (hdf5 or not (name.endswith("/") or folder)):

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from glob import escape
 from itertools import islice
 from typing import Any
 
@@ -23,6 +20,7 @@ from initlib._digest import LEAF
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, did_you_mean
 from initlib._formats import Entry, EntryError, Format
+from initlib._globs import matcher, unmatched
 from initlib._manifest import InitializerSpec, Manifest, TensorSpec, Where
 from initlib.initializers import Target
 
@@ -30,8 +28,6 @@ from initlib.initializers import Target
 ALIGNMENT = 64
 # NumPy's limit.
 MAX_RANK = 64
-# A character of a glob that stands for itself.
-_ESCAPED = re.compile(r"\[([*?[])\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,27 +154,13 @@ def make_plan(
             matches nothing.
     """
     resolve = _Resolver(manifest, allow_code, skip_code)
-    matches = _matcher(only)
+    matches = matcher(only)
     wanted = list(islice((spec for spec in manifest.tensors() if matches(spec.name)), most))
-    names = {spec.name for spec in wanted}
-    for glob in only:
-        if _ESCAPED.sub(r"\1", glob) not in names and not any(
-            fnmatchcase(name, glob) for name in names
-        ):
-            near = did_you_mean(glob, (spec.name for spec in manifest.tensors()))
-            raise RequestError(f"no tensor's name matches {glob!r}{near}")
+    glob = unmatched(only, {spec.name for spec in wanted})
+    if glob is not None:
+        near = did_you_mean(glob, (spec.name for spec in manifest.tensors()))
+        raise RequestError(f"no tensor's name matches {glob!r}{near}")
     return Plan(manifest, tuple(only), tuple(resolve(spec) for spec in wanted))
-
-
-def _matcher(globs: Sequence[str]) -> Callable[[str], bool]:
-    """Return what tells whether one of the globs matches a name; without any, all names do."""
-    # A shard's are thousands of names, which are looked up rather than tried one by one.
-    literal = {glob: _ESCAPED.sub(r"\1", glob) for glob in globs}
-    names = {name for glob, name in literal.items() if glob == escape(name)}
-    others = [glob for glob in globs if literal[glob] not in names]
-    return lambda name: (
-        not globs or name in names or any(fnmatchcase(name, glob) for glob in others)
-    )
 
 
 @dataclass

@@ -13,10 +13,10 @@ gc.set_threshold(100_000)
 
 from initgen import _signals  # noqa: E402
 from initgen._app import app  # noqa: E402
-from initgen._console import complain, discard_output  # noqa: E402
+from initgen._console import NOT_DONE, complain, discard_output  # noqa: E402
 
 # Exit codes: 1 is for commands that answer no.
-REQUEST_WRONG, NOT_DONE = 2, 3
+REQUEST_WRONG = 2
 
 
 def main() -> None:

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 
 Progress = Callable[[int, int], None]
 
+# The exit code of what could not be done, or not all of it.
+NOT_DONE = 3
+
 
 def show(*lines: str) -> None:
     """Print a result for people, line by line; names in it can't command the terminal."""

@@ -11,10 +11,8 @@ import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import complain_of, progress_bar, show, show_data
+from initgen._console import NOT_DONE, complain_of, progress_bar, show, show_data
 from initgen._files import write_whole
-
-NOT_DONE = 3
 
 
 def describe(

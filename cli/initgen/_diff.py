@@ -10,9 +10,9 @@ import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import complain_of, printable, progress_bar, show, show_data
+from initgen._console import NOT_DONE, complain_of, printable, progress_bar, show, show_data
 
-DIFFERENT, NOT_DONE = 1, 3
+DIFFERENT = 1
 
 
 def diff(

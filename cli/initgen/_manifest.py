@@ -10,11 +10,8 @@ import typer
 
 import initlib
 from initgen import _signals
-from initgen._console import complain, complain_of, show_data
+from initgen._console import NOT_DONE, complain, complain_of, show_data
 from initgen._files import check_output, write_whole
-
-# What it exits with where something is missing from the manifest.
-NOT_DONE = 3
 
 
 def manifest(

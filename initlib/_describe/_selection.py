@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from initlib._checkpoint import Checkpoint, Stored
 from initlib._describe._figures import is_off, natural
 from initlib._description import TensorDescription
 from initlib._errors import RequestError, did_you_mean
+from initlib._globs import matcher, unmatched
 
 LAYOUTS = ("keras", "torch")
 # By what tensors can be sorted: by these in ascending order, by figures the largest first.
@@ -60,19 +60,15 @@ class Selection:
             RequestError: a glob or a name fits none.
         """
         names = [stored.entry.name for stored in checkpoint.tensors]
-        for glob in self.globs:
-            if not any(fnmatchcase(name, glob) for name in names):
-                near = did_you_mean(glob, names)
-                raise RequestError(f"{checkpoint.path}: no tensor's name matches {glob!r}{near}")
+        glob = unmatched(self.globs, names)
+        if glob is not None:
+            near = did_you_mean(glob, names)
+            raise RequestError(f"{checkpoint.path}: no tensor's name matches {glob!r}{near}")
         if self.tensor is not None and self.tensor not in names:
             near = did_you_mean(self.tensor, names)
             raise RequestError(f"{checkpoint.path}: there is no tensor {self.tensor!r}{near}")
-        return [stored for stored in checkpoint.tensors if self._matches(stored.entry.name)]
-
-    def _matches(self, name: str) -> bool:
-        if self.tensor is not None:
-            return name == self.tensor
-        return not self.globs or any(fnmatchcase(name, glob) for glob in self.globs)
+        wanted = matcher(self.globs) if self.tensor is None else self.tensor.__eq__
+        return [stored for stored in checkpoint.tensors if wanted(stored.entry.name)]
 
     def key(self, tensor: TensorDescription) -> Any:
         """Return what a tensor is sorted by; those without a figure come last."""

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Literal
 
 from initlib._checkpoint import Checkpoint, Stored, open_checkpoint
@@ -17,6 +16,7 @@ from initlib._diff._distance import Distance
 from initlib._diff._pairs import Pair, Pairs
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, did_you_mean
+from initlib._globs import matcher, unmatched
 from initlib._provenance import KEY
 from initlib._workers import Progress, thread_count
 
@@ -186,10 +186,11 @@ class _Side:
     @classmethod
     def of(cls, checkpoint: Checkpoint, globs: Sequence[str] = ()) -> _Side:
         """Choose what one of the globs matches, or everything if there are none."""
+        matches = matcher(globs)
         return cls(
-            {t.entry.name: t for t in checkpoint.tensors if _matches(t.entry.name, globs)},
-            {each.name: each for each in checkpoint.unread if _matches(each.name, globs)},
-            {name: raw for name, raw in checkpoint.raw.items() if _matches(name, globs)},
+            {t.entry.name: t for t in checkpoint.tensors if matches(t.entry.name)},
+            {each.name: each for each in checkpoint.unread if matches(each.name)},
+            {name: raw for name, raw in checkpoint.raw.items() if matches(name)},
         )
 
     @property
@@ -216,14 +217,10 @@ class _Side:
         return (self.unread[name].what if name in self.unread else None), None
 
 
-def _matches(name: str, globs: Sequence[str]) -> bool:
-    return not globs or any(fnmatchcase(name, glob) for glob in globs)
-
-
 def _check_globs(globs: Sequence[str], names: Sequence[str]) -> None:
-    for glob in globs:
-        if not any(fnmatchcase(name, glob) for name in names):
-            raise RequestError(f"no tensor's name matches {glob!r}{did_you_mean(glob, names)}")
+    glob = unmatched(globs, names)
+    if glob is not None:
+        raise RequestError(f"no tensor's name matches {glob!r}{did_you_mean(glob, names)}")
 
 
 def _is_unread(each: Unread, other: _Side) -> bool:

@@ -21,6 +21,7 @@ from initlib._formats._source import Opened, Source
 
 __all__ = [
     "FORMATS",
+    "SUFFIXES",
     "Contents",
     "Entry",
     "EntryError",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 FORMATS: dict[str, Format] = {format_.name: format_ for format_ in (Safetensors(), Hdf5())}
+SUFFIXES = {suffix: format_ for format_ in FORMATS.values() for suffix in format_.suffixes}
 
 
 def format_for(path: str | Path, name: str | None = None) -> Format:
@@ -48,12 +50,11 @@ def format_for(path: str | Path, name: str | None = None) -> Format:
             hint = did_you_mean(name, FORMATS)
             raise RequestError(f"unknown format {name!r}; expected {' or '.join(FORMATS)}{hint}")
         return FORMATS[name]
-    suffixes = {suffix: format_ for format_ in FORMATS.values() for suffix in format_.suffixes}
     suffix = Path(path).suffix.lower()
-    if suffix not in suffixes:
-        expected = ", ".join(suffixes)
+    if suffix not in SUFFIXES:
+        expected = ", ".join(SUFFIXES)
         raise RequestError(
             f"{path}: no format has the suffix {suffix!r}; expected one of {expected}, or --format"
-            f"{did_you_mean(suffix, suffixes)}"
+            f"{did_you_mean(suffix, SUFFIXES)}"
         )
-    return suffixes[suffix]
+    return SUFFIXES[suffix]

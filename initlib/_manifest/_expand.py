@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, did_you_mean
+from initlib._globs import fitting
 from initlib._manifest import _initializers
 from initlib._manifest._expressions import Variables, evaluate_integer
 from initlib._manifest._lines import Location
@@ -78,7 +77,7 @@ class Expansion:
     def _rule(self, index: int) -> _Rule:
         rule, location = self.manifest.rules[index], ("rules", index, "initializer")
         initializer = _build(rule.initializer, self.manifest.where(*location), self.manifest.vars)
-        return _Rule(re.compile(fnmatch.translate(rule.match)).match, initializer, rule.dtype)
+        return _Rule(fitting(rule.match), initializer, rule.dtype)
 
     def _items(
         self, items: Sequence[Item], location: Location, variables: Variables

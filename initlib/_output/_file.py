@@ -83,7 +83,7 @@ class Output:
                 yield temporary
                 self.check(force=force, manifest=manifest)
                 temporary.replace(self.final)
-                sync_folder(self.final.parent)
+                sync(self.final.parent)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -113,9 +113,9 @@ def storage_errors(path: str | os.PathLike[str], hidden: Sequence[Path] = ()) ->
         raise StorageError(f"{path}: {reason}") from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring a rename to the disk."""
-    fd = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Bring a file's content, or what was renamed in a folder, to the disk."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

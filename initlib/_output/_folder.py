@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from initlib._errors import RequestError
-from initlib._output._file import check_space, storage_errors, sync_folder
+from initlib._output._file import check_space, storage_errors, sync
 
 # What loaders look for: such files must not be there beside new ones.
 _WEIGHTS = re.compile(r"model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json")
@@ -133,10 +133,10 @@ class OutputFolder:
                 for companion in self.companions:
                     with storage_errors(companion):
                         shutil.copyfile(companion, temporaries[companion.name])
-                    _sync(temporaries[companion.name])
+                    sync(temporaries[companion.name])
                 if index is not None:
                     temporaries[index[0]].write_text(index[1])
-                    _sync(temporaries[index[0]])
+                    sync(temporaries[index[0]])
                 self.check(force=force, manifest=manifest)
             except BaseException:
                 for temporary in temporaries.values():
@@ -147,7 +147,7 @@ class OutputFolder:
                 raise
             self._publish(temporaries)
             if new:
-                sync_folder(self.final.parent)
+                sync(self.final.parent)
 
     def _publish(self, temporaries: dict[str, Path]) -> None:
         """Let new files take their names, the index last, and the old index and shards go away.
@@ -158,14 +158,10 @@ class OutputFolder:
         for name in sorted(old):
             if name.endswith(".json"):
                 (self.final / name).unlink()
-        for name, temporary in temporaries.items():
-            if name == [*temporaries][-1]:
-                for stale in old - temporaries.keys():
-                    (self.final / stale).unlink(missing_ok=True)
-            temporary.replace(self.final / name)
-        sync_folder(self.final)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+        *others, last = temporaries
+        for name in others:
+            temporaries[name].replace(self.final / name)
+        for stale in old - temporaries.keys():
+            (self.final / stale).unlink(missing_ok=True)
+        temporaries[last].replace(self.final / last)
+        sync(self.final)

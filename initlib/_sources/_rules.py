@@ -6,7 +6,6 @@ anybody's own.
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 
 from initlib import _manifest
 from initlib._errors import RequestError, did_you_mean
+from initlib._globs import fitting
 
 _FOLDER = Path(__file__).parent / "rules"
 SETS = tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
@@ -72,7 +72,7 @@ def read_rules(name: str) -> Rules:
     if not manifest.rules:
         raise RequestError(f"{name}: expected a manifest with rules, but it has none")
     rules = (
-        Rule(each.match, re.compile(fnmatch.translate(each.match)).match, data["initializer"])
+        Rule(each.match, fitting(each.match), data["initializer"])
         for each in manifest.rules
         for data in [each.model_dump(exclude_defaults=True)]
     )

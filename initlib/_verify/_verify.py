@@ -109,10 +109,10 @@ def verify(
     loaded = None if manifest is None else _manifest.read(manifest)
     by_manifest = loaded is not None and not quick
     files = [(Path(path), progress)] if by_manifest else _files(Path(path), progress)
+    several = len(files) > 1
     parts: list[_Part] = []
     for file, report in files:
-        part = len(files) > 1
-        with _case(file, loaded, quick=quick, allow_code=allow_code, part=part) as case:
+        with _case(file, loaded, quick=quick, allow_code=allow_code, part=several) as case:
             job = _Job(case, workers, chunk_bytes, report)
             parts.append(_Part(file.name, case, (*case.verdicts, *job.verdicts(quick=quick))))
     problem, notes = _told(parts, loaded if quick else None)
@@ -138,14 +138,6 @@ def verify(
         seconds=time.perf_counter() - begin,
         tensors=verdicts,
     )
-
-
-def _recorded(parts: Sequence[_Part], manifest: Manifest | None) -> bool | None:
-    """Tell whether the files were made from all of a manifest; None if there is none."""
-    if manifest is None:
-        return None
-    whole = len(parts) == 1 or not _absent(parts, manifest)
-    return whole and all(part.case.recorded for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
