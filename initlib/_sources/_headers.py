@@ -1,0 +1,134 @@
+"""From a checkpoint to its manifest, by headers alone."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from initlib import _manifest
+from initlib._checkpoint import Checkpoint, open_checkpoint
+from initlib._dtypes import dtype_name
+from initlib._formats import Entry
+from initlib._provenance import Record, checksum, read_record
+from initlib._sources._draft import Draft, base, make_draft, sentence, unlistable
+from initlib._sources._fold import Leaf, blocks, fold
+from initlib._sources._rules import BLOCKS, Rule, Rules, read_rules
+from initlib._sources._text import as_text
+from initlib._sources._torch_names import of_torch
+
+
+def of_checkpoint(source: str | os.PathLike[str], rules: str | None) -> Draft:
+    """Return the manifest of a checkpoint; see `manifest`."""
+    chosen = None if rules is None else read_rules(rules)
+    with open_checkpoint(source) as checkpoint:
+        name = os.fspath(source)
+        notes: tuple[str, ...] = ()
+        if chosen is None:
+            record, notes = _own(checkpoint)
+            if record is not None:
+                return _given_back(name, checkpoint, record)
+            default = "torch" if checkpoint.format == "safetensors" else "keras"
+            chosen = read_rules(default)
+        return _drafted(name, checkpoint, chosen, notes)
+
+
+def _own(checkpoint: Checkpoint) -> tuple[Record | None, tuple[str, ...]]:
+    """Return the provenance that all files of a checkpoint share, or why it isn't to be trusted."""
+    records = []
+    for metadata in checkpoint.metadata:
+        try:
+            record = read_record(metadata)
+            if record is None:
+                return None, ()
+            if checksum(metadata) != record.checksum:
+                return None, ("its own manifest isn't as it was written: the checksum doesn't fit",)
+            _manifest.read(record.manifest)
+        except ValueError as error:
+            return None, (f"its own manifest can't be used: {error}",)
+        records.append(record)
+    if any(record.manifest != records[0].manifest for record in records):
+        return None, ("its files were made from several manifests",)
+    listed = {name for record in records for name in record.tensors}
+    if listed != {each.entry.name for each in checkpoint.tensors}:
+        return None, ("its own manifest lists other tensors than there are",)
+    return records[0], ()
+
+
+def _given_back(source: str, checkpoint: Checkpoint, record: Record) -> Draft:
+    notes: tuple[str, ...] = ()
+    if record.only and len(checkpoint.files) == 1:
+        notes = (f"it is a part of what the manifest makes: {len(record.tensors):,} tensors",)
+    comments = [
+        f"The manifest that {base(source)} was made from, by initgen {record.version}.",
+        *map(sentence, notes),
+    ]
+    data, count = record.manifest, len(checkpoint.tensors)
+    total = sum(each.entry.size for each in checkpoint.tensors)
+    return Draft(source, as_text(data, comments), data, None, count, total, (), notes)
+
+
+def _drafted(source: str, checkpoint: Checkpoint, rules: Rules, notes: tuple[str, ...]) -> Draft:
+    """Return a manifest of what is in a checkpoint, by rules."""
+    missing = [(each.name, each.what) for each in checkpoint.unread]
+    entries = []
+    for entry in (each.entry for each in checkpoint.tensors):
+        problem = unlistable(entry.name, entry.shape)
+        if problem is None:
+            entries.append(entry)
+        else:
+            missing.append((entry.name, problem))
+    ruled = {entry.name: rules.fitting(entry.name) for entry in entries}
+    names = Counter(dtype_name(entry.dtype) for entry in entries)
+    dtype = names.most_common(1)[0][0] if names else "float32"
+    leaves = _leaves(entries, rules, ruled, dtype)
+    made = []
+    for leaf in leaves:
+        rule = ruled[leaf.name]
+        made.append((leaf, leaf.initializer or (rule and rule.initializer)))
+    total = sum(entry.size for entry in entries)
+    comments = [
+        f"What is in {base(source)}: {len(entries):,} tensors, {total:,} parameters.",
+        f"How they are initialised is a guess from their names (--rules {base(rules.name)}).",
+    ]
+    data = _data(leaves, rules, ruled, dtype)
+    return make_draft(source, data, made, comments, missing=missing, notes=notes, rules=rules.name)
+
+
+def _leaves(
+    entries: Sequence[Entry], rules: Rules, ruled: Mapping[str, Rule | None], dtype: str
+) -> list[Leaf]:
+    shapes = {entry.name: entry.shape for entry in entries}
+    leaves = []
+    for entry in entries:
+        own, rule = dtype_name(entry.dtype), ruled[entry.name]
+        initializer = None
+        if rules.name == "torch" and rule is not None:
+            initializer = of_torch(entry.name, shapes, rule.initializer)
+        leaves.append(Leaf(entry.name, entry.shape, None if own == dtype else own, initializer))
+    return leaves
+
+
+def _data(
+    leaves: Sequence[Leaf], rules: Rules, ruled: Mapping[str, Rule | None], dtype: str
+) -> dict[str, Any]:
+    variables = dict(rules.variables)
+    layers = fold(leaves, variables)
+    if BLOCKS in variables and (count := blocks(leaf.name for leaf in leaves)):
+        variables[BLOCKS] = count
+        layers = [
+            {**each, "repeat": dict.fromkeys(each["repeat"], BLOCKS)}
+            if count in each.get("repeat", {}).values()
+            else each
+            for each in layers
+        ]
+    # A rule that fits nothing is an error, and one that never comes first says nothing.
+    first = [ruled[leaf.name] for leaf in leaves if leaf.initializer is None]
+    kept = [
+        {"match": rule.match, "initializer": rule.initializer}
+        for rule in rules.rules
+        if any(rule is each for each in first)
+    ]
+    top = {"seed": 0, "dtype": dtype, "layout": rules.layout, "vars": variables, "rules": kept}
+    return {**{key: value for key, value in top.items() if value not in ({}, [])}, "layers": layers}
