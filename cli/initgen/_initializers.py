@@ -33,7 +33,8 @@ def initializers(
 
 
 def _arguments(entry: initlib.initializers.Entry) -> str:
-    return ", ".join(f"{key}={value!r}" for key, value in entry.arguments.items())
+    optional = (f"{key}={value!r}" for key, value in entry.arguments.items())
+    return ", ".join((*entry.required, *optional))
 
 
 def _print_details(entry: initlib.initializers.Entry) -> None:

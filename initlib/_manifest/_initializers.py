@@ -88,13 +88,17 @@ def _call(text: str, variables: Variables, where: Where) -> InitializerSpec:
     name, tree = _parse_call(text)
     try:
         args = tuple(_argument(node, variables) for node in tree.args)
-        named = [(node.arg, _argument(node.value, variables)) for node in tree.keywords]
+        return InitializerSpec(name, args, _keywords(tree, variables), where=where)
     except RequestError as error:
         raise RequestError(f"in {show(text)}: {error}") from None
+
+
+def _keywords(tree: ast.Call, variables: Variables) -> dict[str, Any]:
+    named = [(node.arg, _argument(node.value, variables)) for node in tree.keywords]
     config = {key: value for key, value in named if key is not None}
     if len(config) < len(named):
-        raise RequestError(f"expected each argument once and by its name in {show(text)}")
-    return InitializerSpec(name, args, config, where=where)
+        raise RequestError("expected each argument once and by its name")
+    return config
 
 
 def _parse_call(text: str) -> tuple[str, ast.Call]:
@@ -112,7 +116,7 @@ def _parse_call(text: str) -> tuple[str, ast.Call]:
 
 
 def _argument(node: ast.expr, variables: Variables) -> Any:
-    """Return the value of a call's argument: text, a constant, a list, or arithmetic."""
+    """Return the value of a call's argument: text, a constant, a list, a call, or arithmetic."""
     match node:
         case ast.Constant(value=None | True | False as constant):
             return constant
@@ -123,8 +127,12 @@ def _argument(node: ast.expr, variables: Variables) -> Any:
             return [_argument(item, variables) for item in items]
         case ast.Tuple(elts=items):
             return tuple(_argument(item, variables) for item in items)
+        case ast.Call(func=ast.Name(id=name), args=[]) if name not in RESERVED:
+            return {"class_name": name, "config": _keywords(node, variables)}
     try:
         return evaluate_tree(node, variables)
     except RequestError as error:
         hint = "; text needs quotes" if isinstance(node, ast.Name) else ""
+        if isinstance(node, ast.Call):
+            hint = "; an initializer inside another takes its arguments by their names"
         raise RequestError(f"{error}{hint}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from initlib._seeds import SeedGenerator, draws_for
 from initlib.initializers._base import Initializer, Target
+from initlib.initializers._concatenate import Concatenate
 from initlib.initializers._configs import register
 from initlib.initializers._constants import Constant, Identity, Ones, Zeros
 from initlib.initializers._filling import (
@@ -52,6 +53,7 @@ from initlib.initializers._torch import (
 __all__ = [
     "IDENTIFIERS",
     "STFT",
+    "Concatenate",
     "Constant",
     "Entry",
     "GlorotNormal",

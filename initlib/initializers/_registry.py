@@ -10,6 +10,7 @@ from typing import Any
 from initlib._errors import RequestError, did_you_mean
 from initlib.initializers import _configs
 from initlib.initializers._base import Initializer, check_config
+from initlib.initializers._concatenate import Concatenate
 from initlib.initializers._constants import Constant, Given, Identity, Ones, Zeros
 from initlib.initializers._orthogonal import Orthogonal
 from initlib.initializers._random import RandomNormal, RandomUniform, TruncatedNormal
@@ -56,7 +57,9 @@ _TORCH: dict[type[Initializer], tuple[str, ...]] = {
     XavierNormal: ("xavier_normal_",),
     XavierUniform: ("xavier_uniform_",),
 }
-_TABLE = {**_KERAS, **_TORCH}
+# Of no framework.
+_OWN: dict[type[Initializer], tuple[str, ...]] = {Concatenate: ()}
+_TABLE = {**_KERAS, **_TORCH, **_OWN}
 
 
 def _snake_case(name: str) -> str:
@@ -69,7 +72,7 @@ IDENTIFIERS: dict[str, type[Initializer]] = {
     for identifier in (cls.__name__, _snake_case(cls.__name__), *others)
 }
 _configs.PUBLIC.update({cls: ("keras.initializers", cls.__name__) for cls in _KERAS})
-_configs.PUBLIC.update({cls: ("initlib.initializers", cls.__name__) for cls in _TORCH})
+_configs.PUBLIC.update({cls: ("initlib.initializers", cls.__name__) for cls in (*_TORCH, *_OWN)})
 # An array's config is a Constant's: Keras has no class for it.
 _configs.PUBLIC[Given] = _configs.PUBLIC[Constant]
 
@@ -90,13 +93,15 @@ class Entry:
     Attributes:
         name: its class.
         aliases: other identifiers that `get` accepts.
-        arguments: names and defaults of the constructor's.
+        required: names of the constructor's arguments that have no default; they come first.
+        arguments: names and defaults of the others.
         summary: one line.
         formula: one line of mathematics.
     """
 
     name: str
     aliases: tuple[str, ...]
+    required: tuple[str, ...]
     arguments: dict[str, Any]
     summary: str
     formula: str
@@ -124,7 +129,8 @@ def _entry(cls: type[Initializer]) -> Entry:
     return Entry(
         cls.__name__,
         tuple(aliases),
-        {parameter.name: parameter.default for parameter in parameters},
+        tuple(each.name for each in parameters if each.default is each.empty),
+        {each.name: each.default for each in parameters if each.default is not each.empty},
         paragraphs[0],
         formula.removeprefix("Formula: "),
     )

@@ -36,6 +36,9 @@ CASES = {
     "kaiming-uniform": initializers.KaimingUniform(nonlinearity="tanh", seed=7),
     "xavier-normal": initializers.XavierNormal(1.5, 7),
     "xavier-uniform": initializers.XavierUniform(seed=7),
+    "concatenate": initializers.Concatenate(
+        [1, 0, 10, 2], ["ones", "zeros", initializers.RandomNormal(1, 2), "he_uniform"], seed=7
+    ),
     "stft-real": initializers.STFT(),
     "stft-imag": initializers.STFT("imag", "hamming", "spectrum", True),
     "stft-array": initializers.STFT("imag", np.arange(13), None),
@@ -44,8 +47,8 @@ SEEDED = [name for name in CASES if "seed" in CASES[name].get_config()]
 FLOATS_ONLY = [*SEEDED, "stft-real", "stft-imag", "stft-array"]
 
 
-# Whose values have the given array's axes, whatever the layout.
-GIVEN = ("constant-array", "constant-row", "given")
+# Whose axes are given, whatever the layout.
+GIVEN = ("constant-array", "constant-row", "given", "concatenate")
 
 
 def shape_of(name, layout="keras"):
