@@ -19,15 +19,31 @@ from initlib._errors import RequestError, did_you_mean
 
 
 def load(identifier: str, config: Mapping[str, Any], folder: Path) -> Any:
-    """Import ``file.py:name`` or ``package.module:name`` and return a ready initializer.
+    """Return a ready initializer from ``file.py:name`` or ``package.module:name``.
 
     Args:
-        identifier: where the code is; a file is looked for in `folder`.
+        identifier: see `find`.
         config: arguments of a class's constructor, or of a function beside shape and dtype.
-        folder: the manifest's folder.
+        folder: the manifest's.
 
     Raises:
         RequestError: it can't be found or imported. What a constructor raises passes: see `guard`.
+    """
+    found = find(identifier, folder)
+    if isinstance(found, type):
+        return found(**config)
+    return functools.partial(found, **config) if config else found
+
+
+def find(identifier: str, folder: Path) -> Any:
+    """Import ``file.py:name`` or ``package.module:name`` and return the class or function.
+
+    Args:
+        identifier: where the code is; a file is looked for in `folder`.
+        folder: where else modules are.
+
+    Raises:
+        RequestError: it can't be found or imported.
     """
     source, _, name = identifier.rpartition(":")
     if source.endswith(".py"):
@@ -40,9 +56,7 @@ def load(identifier: str, config: Mapping[str, Any], folder: Path) -> Any:
         raise RequestError(f"{source} has no {name!r}{hint}")
     if not callable(found):
         raise RequestError(f"expected a class or a function, but {identifier} is {found!r}")
-    if isinstance(found, type):
-        return found(**config)
-    return functools.partial(found, **config) if config else found
+    return found
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +21,8 @@ def manifest(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A checkpoint: safetensors, HDF5, .keras, or a folder or index of shards.",
+            help="A checkpoint: safetensors, HDF5, .keras, or a folder or index of shards.  Or a "
+            "model: hf:FOLDER or hf:TYPE of transformers', or torch:FILE.py:FACTORY, which is run.",
         ),
     ],
     rules: Annotated[
@@ -40,14 +43,17 @@ def manifest(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no notes.")] = False,
 ) -> None:
-    """Write the manifest of a checkpoint: what tensors it has, and how they might begin.
+    """Write the manifest of a checkpoint or a model: its tensors, and how they begin.
 
-    Only headers are read. A file of initgen's gives its own manifest back. Of others, rules say
-    what is initialised how, by the tensors' names; blocks that are alike become a repeat.
+    Of checkpoints only headers are read. A file of initgen's gives its own manifest back. Of
+    others, rules say what is initialised how, by the tensors' names. A model is built without
+    memory for its weights, to see how it initialises them. Blocks that are alike become a repeat.
     """
     if output is not None:
         check_output(output, force=force, keep=source)
-    found = initlib.manifest(source, rules=rules)
+    # A model's code may print.
+    with redirect_stdout(sys.stderr):
+        found = initlib.manifest(source, rules=rules)
     text = json.dumps(found.manifest, indent=2) if as_json else found.text.removesuffix("\n")
     _signals.ignore()
     if output is None:

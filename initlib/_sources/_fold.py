@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +22,20 @@ class Leaf:
         name: its name.
         shape: in elements.
         dtype: its dtype's name, None for the manifest's own.
-        initializer: None for that of the first rule which fits.
+        initializer: a name, a call, or a config as JSON; None for that of the first rule which
+            fits.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str | None = None
     initializer: str | None = None
+
+    @property
+    def written(self) -> Any:
+        """The initializer as a manifest has it."""
+        config = self.initializer is not None and self.initializer.startswith("{")
+        return json.loads(self.initializer or "") if config else self.initializer
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +120,5 @@ def _after(name: str, parts: Sequence[_Part]) -> list[_Part]:
 def _layer(part: _Part) -> dict[str, Any]:
     leaf = part.leaf
     layer = {"name": part.name, "shape": list(leaf.shape)}
-    optional = {"dtype": leaf.dtype, "initializer": leaf.initializer}
+    optional = {"dtype": leaf.dtype, "initializer": leaf.written}
     return {**layer, **{key: value for key, value in optional.items() if value is not None}}

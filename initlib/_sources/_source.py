@@ -4,24 +4,48 @@ from __future__ import annotations
 
 import os
 
+from initlib._errors import RequestError
 from initlib._sources._draft import Draft
+from initlib._sources._extras import extra
 from initlib._sources._headers import of_checkpoint
 
 
 def manifest(source: str | os.PathLike[str], *, rules: str | None = None) -> Draft:
-    """Return the manifest of a checkpoint, from its headers alone.
+    """Return the manifest of a checkpoint, from its headers alone, or of a model.
 
     A file that initgen wrote gives back its own. Of others, rules say what is initialised how, by
-    the tensors' names; what differs in a number alone becomes a `repeat`.
+    the tensors' names. A model is built on torch's meta device, without memory for its weights, and
+    what initialises each of them is observed. What differs in a number alone becomes a `repeat`.
 
     Args:
-        source: a safetensors or HDF5 file, a folder or an index of shards, or a `.keras`.
-        rules: "gpt2", "keras", "llama", "torch", or a manifest whose rules, vars and layout are
-            taken; a variable n_layers becomes the number of blocks. None is the file's own
-            manifest or, where it has none, "keras" for HDF5 and "torch" for safetensors.
+        source: a safetensors or HDF5 file, a folder or an index of shards, or a `.keras`;
+            "hf:FOLDER" with a config.json, or "hf:TYPE" for a model type's default config;
+            "torch:FILE.py:FACTORY" or "torch:PACKAGE.MODULE:FACTORY", which is run.
+        rules: for checkpoints "gpt2", "keras", "llama", "torch", or a manifest whose rules, vars
+            and layout are taken; a variable n_layers becomes the number of blocks. None is the
+            file's own manifest or, where it has none, "keras" for HDF5 and "torch" for safetensors.
 
     Raises:
-        RequestError: there is no such file, or there are no such rules.
-        StorageError: the checkpoint can't be read.
+        RequestError: there is no such source, there are no such rules, a model can't be built, or
+            the framework for it isn't installed.
+        StorageError: the checkpoint or config can't be read.
     """
+    name = os.fspath(source)
+    if name.startswith(("hf:", "torch:")):
+        return _of_code(name, rules)
     return of_checkpoint(source, rules)
+
+
+def _of_code(name: str, rules: str | None) -> Draft:
+    """Return the manifest of what is built to see how it begins."""
+    if rules is not None:
+        raise RequestError(f"rules are for checkpoints; {name} says itself how it is initialised")
+    kind = name.partition(":")[0]
+    with extra(kind):
+        if kind == "torch":
+            from initlib._sources._modules import of_module
+
+            return of_module(name)
+        from initlib._sources._transformers import of_transformers
+
+        return of_transformers(name)

@@ -12,6 +12,7 @@ from initlib.initializers._base import Initializer, Target
 from initlib.initializers._concatenate import Concatenate
 from initlib.initializers._configs import register
 from initlib.initializers._constants import Constant, Identity, Ones, Zeros
+from initlib.initializers._elementwise import Elementwise
 from initlib.initializers._filling import (
     check,
     distribution,
@@ -55,6 +56,7 @@ __all__ = [
     "STFT",
     "Concatenate",
     "Constant",
+    "Elementwise",
     "Entry",
     "GlorotNormal",
     "GlorotUniform",

@@ -12,6 +12,7 @@ from initlib.initializers import _configs
 from initlib.initializers._base import Initializer, check_config
 from initlib.initializers._concatenate import Concatenate
 from initlib.initializers._constants import Constant, Given, Identity, Ones, Zeros
+from initlib.initializers._elementwise import Elementwise
 from initlib.initializers._orthogonal import Orthogonal
 from initlib.initializers._random import RandomNormal, RandomUniform, TruncatedNormal
 from initlib.initializers._scaling import (
@@ -58,7 +59,7 @@ _TORCH: dict[type[Initializer], tuple[str, ...]] = {
     XavierUniform: ("xavier_uniform_",),
 }
 # Of no framework.
-_OWN: dict[type[Initializer], tuple[str, ...]] = {Concatenate: ()}
+_OWN: dict[type[Initializer], tuple[str, ...]] = {Concatenate: (), Elementwise: ()}
 _TABLE = {**_KERAS, **_TORCH, **_OWN}
 
 

@@ -68,3 +68,13 @@ def test_what_is_no_checkpoint(initgen, mlp, source):
     assert run.returncode in (2, 3)
     assert run.stderr.count("\n") == 1
     assert source in run.stderr
+
+
+@pytest.mark.parametrize(("source", "extra"), [("hf:gpt2", "hf"), ("torch:nets.py:Net", "torch")])
+def test_frameworks_come_with_extras(initgen, source, extra, tmp_path):
+    """As it is where torch isn't installed."""
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no', name='torch')")
+    (tmp_path / "nets.py").write_text("Net = dict")
+    run = initgen("manifest", source, env={"PYTHONPATH": str(tmp_path)})
+    message = f"this needs torch, which isn't installed: pip install 'initgen[{extra}]'"
+    assert (run.returncode, run.stderr) == (2, f"initgen: {message}\n")

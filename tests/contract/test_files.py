@@ -31,6 +31,7 @@ INITIALIZERS = {
     "xavier_normal": [63, 31],
     "xavier_uniform": [63, 31],
     "concatenate([3, 60], [zeros(), he_uniform()])": [63, 31],
+    "elementwise('exp(x)', he_normal())": [63, 31],
 }
 # Those of them that have arguments, as the library makes them.
 CALLS = {
@@ -38,6 +39,7 @@ CALLS = {
     "concatenate([3, 60], [zeros(), he_uniform()])": initlib.initializers.Concatenate(
         [3, 60], ["zeros", "he_uniform"]
     ),
+    "elementwise('exp(x)', he_normal())": initlib.initializers.Elementwise("exp(x)", "he_normal"),
 }
 DETERMINISTIC = ("zeros", "ones", "constant(1)", "identity")
 

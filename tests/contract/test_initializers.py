@@ -39,6 +39,9 @@ CASES = {
     "concatenate": initializers.Concatenate(
         [1, 0, 10, 2], ["ones", "zeros", initializers.RandomNormal(1, 2), "he_uniform"], seed=7
     ),
+    "elementwise": initializers.Elementwise(
+        "log(max(x, 0.1)) / 2", initializers.RandomUniform(0, 3), 7
+    ),
     "stft-real": initializers.STFT(),
     "stft-imag": initializers.STFT("imag", "hamming", "spectrum", True),
     "stft-array": initializers.STFT("imag", np.arange(13), None),

@@ -44,9 +44,13 @@ ALIASES = {
     "XavierNormal": ["xavier_normal", "xavier_normal_"],
     "XavierUniform": ["xavier_uniform", "xavier_uniform_"],
     "Concatenate": ["concatenate"],
+    "Elementwise": ["elementwise"],
 }
 # Of those that can't do without.
-ARGUMENTS = {"Concatenate": {"sizes": [2], "initializers": ["zeros"]}}
+ARGUMENTS = {
+    "Concatenate": {"sizes": [2], "initializers": ["zeros"]},
+    "Elementwise": {"formula": "x", "of": "normal"},
+}
 
 
 class Scaled(Initializer):

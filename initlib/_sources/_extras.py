@@ -1,0 +1,24 @@
+"""Frameworks that are needed for some sources alone, and come with extras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from initlib._errors import RequestError
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Turn the lack of what an extra of initgen's brings along into a line that says so.
+
+    Raises:
+        RequestError: a module that the context imports isn't installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        raise RequestError(
+            f"this needs {missing}, which isn't installed: pip install 'initgen[{name}]'"
+        ) from error
