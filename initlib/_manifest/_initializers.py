@@ -21,6 +21,8 @@ from initlib._manifest._specs import InitializerSpec, Where
 from initlib._manifest._wording import show
 
 _NAME = re.compile(r"[^\W\d]\w*")
+# A name, perhaps after whose it is: jax.normal.
+_IDENTIFIER = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 # A file or a module, a colon, and what to take from it.
 _CUSTOM = re.compile(r"[^:\0]+(?::[^\W\d][\w.]*)")
 _FORMS = (
@@ -61,7 +63,7 @@ def _mentions(value: Any, names: set[str]) -> bool:
 
 
 def _identifier(text: str) -> str:
-    if not _NAME.fullmatch(text) and not _CUSTOM.fullmatch(text):
+    if not _IDENTIFIER.fullmatch(text) and not _CUSTOM.fullmatch(text):
         raise RequestError(f"{_FORMS}, received {show(text)}")
     return text
 
@@ -105,8 +107,9 @@ def _parse_call(text: str) -> tuple[str, ast.Call]:
         tree = parse(text)
     except RequestError:
         tree = None
-    match tree:
-        case ast.Call(func=ast.Name(id=name)) if name not in RESERVED:
+    if isinstance(tree, ast.Call):
+        name = ast.unparse(tree.func)
+        if _IDENTIFIER.fullmatch(name) and name not in RESERVED:
             return name, tree
     raise RequestError(f"{_FORMS}, received {show(text)}")
 
