@@ -107,7 +107,7 @@ class Comparer:
     def _leaves(self, piece: Piece, made: Bytes) -> Iterator[Found]:
         tensor = self.maker.plan.tensors[piece.tensor]
         values = made.view(tensor.entry.dtype)
-        inexact = tensor.tolerance is not None or tensor.spec.custom
+        inexact = tensor.tolerance is not None or tensor.source is not None
         for start, stored in self._stored(piece):
             begin = start - piece.start
             expected = values[begin : begin + stored.size]

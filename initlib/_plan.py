@@ -18,11 +18,11 @@ from typing import Any
 from initlib import _custom, initializers
 from initlib._digest import LEAF
 from initlib._dtypes import DTYPES
-from initlib._errors import RequestError, did_you_mean
+from initlib._errors import InitlibError, RequestError, did_you_mean
 from initlib._formats import Entry, EntryError, Format
 from initlib._globs import matcher, unmatched
 from initlib._manifest import InitializerSpec, Manifest, TensorSpec, Where
-from initlib.initializers import Target
+from initlib.initializers import FromFile, Target
 
 # Where tensors lie side by side in memory, each starts at a multiple of so many bytes.
 ALIGNMENT = 64
@@ -43,6 +43,7 @@ class TensorPlan:
         where: its place in the manifest.
         streams: whether any piece of it can be made alone.
         element: the bytes of the one element of which a large tensor is full; None for others.
+        absent: why the file that its values come from can't be used, if that was left open.
     """
 
     entry: Entry
@@ -53,6 +54,14 @@ class TensorPlan:
     where: Where
     streams: bool
     element: bytes | None = None
+    absent: str | None = None
+
+    @property
+    def source(self) -> str | None:
+        """Where its values come from that may be something else another time: code, or a file."""
+        if isinstance(self.initializer, FromFile):
+            return self.initializer.path
+        return self.spec.identifier.rpartition(":")[0] if self.spec.custom else None
 
     @property
     def tolerance(self) -> float | None:
@@ -138,6 +147,7 @@ def make_plan(
     only: Sequence[str] = (),
     allow_code: bool = False,
     skip_code: bool = False,
+    skip_absent: bool = False,
     most: int | None = None,
 ) -> Plan:
     """Resolve every tensor of a manifest that one of the `only` globs matches.
@@ -147,13 +157,14 @@ def make_plan(
         only: globs of names; none for all.
         allow_code: let custom initializers run.
         skip_code: leave custom initializers out; their tensors have None in their place.
+        skip_absent: let files be absent that tensors are to be taken from, or be other ones.
         most: stop after so many tensors.
 
     Raises:
         RequestError: an initializer is unknown, isn't allowed or can't fill its tensor, or a glob
             matches nothing.
     """
-    resolve = _Resolver(manifest, allow_code, skip_code)
+    resolve = _Resolver(manifest, allow_code, skip_code, skip_absent)
     matches = matcher(only)
     wanted = list(islice((spec for spec in manifest.tensors() if matches(spec.name)), most))
     glob = unmatched(only, {spec.name for spec in wanted})
@@ -170,6 +181,7 @@ class _Resolver:
     manifest: Manifest
     allow_code: bool
     skip_code: bool
+    skip_absent: bool
     _made: dict[str, Any] = field(default_factory=dict)
     # The same by the spec's identity: quick, where a repeat has made thousands of tensors of one.
     _found: dict[int, Any] = field(default_factory=dict)
@@ -184,6 +196,7 @@ class _Resolver:
                 initializer = self._initializer(spec.initializer)
                 stream = initializers.stream_for(initializer, spec.seed, spec.name)
                 target = Target(spec.shape, dtype, stream, spec.layout)
+                initializer, absent = self._from_file(initializer, target, spec.name)
                 initializers.check(initializer, target)
                 streams = initializers.streams(initializer, target)
         except RequestError as error:
@@ -193,7 +206,25 @@ class _Resolver:
         same = initializers.element(initializer, target) if entry.nbytes >= LEAF else None
         element = None if same is None else same.tobytes()
         what = entry, initializer, spec.initializer, spec.seed, target, spec.where
-        return TensorPlan(*what, streams, element)
+        return TensorPlan(*what, streams, element, absent)
+
+    def _from_file(self, initializer: Any, target: Target, name: str) -> tuple[Any, str | None]:
+        """Return an initializer, of which one from a file is made the tensor's, and what it lacks.
+
+        Raises:
+            RequestError: the file or the tensor in it isn't there, or is another.
+            StorageError: the file can't be read.
+        """
+        if not isinstance(initializer, FromFile):
+            return initializer, None
+        try:
+            found = initializer.at(self.manifest.folder, name)
+            found.check(target)
+        except InitlibError as error:
+            if not self.skip_absent:
+                raise
+            return FromFile(initializer.path, initializer.tensor or name), str(error)
+        return found, None
 
     def _initializer(self, spec: InitializerSpec) -> Any:
         """Return the initializer of a spec; custom code is run anew for each tensor."""

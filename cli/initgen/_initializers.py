@@ -28,13 +28,15 @@ def initializers(
     elif name is not None:
         _print_details(entries[0])
     else:
-        rows = [(entry.aliases[0], entry.summary, _arguments(entry)) for entry in entries]
-        show_table(("name", "makes", "arguments"), rows)
+        rows = [(e.identifier, e.group, e.summary, _arguments(e)) for e in entries]
+        show_table(("name", "of", "makes", "arguments"), rows)
 
 
 def _arguments(entry: initlib.initializers.Entry) -> str:
-    optional = (f"{key}={value!r}" for key, value in entry.arguments.items())
-    return ", ".join((*entry.required, *optional))
+    return ", ".join(
+        key if key in entry.required else f"{key}={value!r}"
+        for key, value in entry.arguments.items()
+    )
 
 
 def _print_details(entry: initlib.initializers.Entry) -> None:
@@ -43,4 +45,7 @@ def _print_details(entry: initlib.initializers.Entry) -> None:
     show(*textwrap.wrap(entry.summary, 80))
     if entry.formula:
         show(*textwrap.wrap(entry.formula, 80))
-    show("", f"In manifests: {', '.join((*entry.aliases, entry.name))}")
+    if entry.source:
+        show("", *textwrap.wrap(f"Source: {entry.source}", 80))
+    names = dict.fromkeys((entry.identifier, *entry.aliases, entry.name))
+    show("", *textwrap.wrap(f"In manifests: {', '.join(names)}", 80))

@@ -90,7 +90,8 @@ def describe(
     with open_checkpoint(target) as checkpoint:
         source: Source = Provenances.of(checkpoint.metadata)
         if manifest is not None:
-            source = Manifested.of(make_plan(_manifest.read(manifest), skip_code=True))
+            plan = make_plan(_manifest.read(manifest), skip_code=True, skip_absent=True)
+            source = Manifested.of(plan)
         found = _Survey(checkpoint, source, selection).describe(workers, progress)
     return replace(found, seconds=time.perf_counter() - begin)
 

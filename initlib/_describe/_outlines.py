@@ -28,9 +28,9 @@ def outline(manifest: Manifest, globs: Sequence[str], file_format: Format) -> Ou
     Raises:
         RequestError: a tensor can't be made, a glob matches none, or the format can't hold them.
     """
-    plan = make_plan(manifest, only=globs, skip_code=True)
+    plan = make_plan(manifest, only=globs, skip_code=True, skip_absent=True)
     # What a tensor looks like depends on those beside it, which may be left out.
-    whole = make_plan(manifest, skip_code=True) if globs else plan
+    whole = make_plan(manifest, skip_code=True, skip_absent=True) if globs else plan
     provenance = Provenance(plan)
     places = provenance.metadata()
     plan.check(file_format, places)
@@ -74,6 +74,8 @@ class _Suspicions:
     def __call__(self, tensor: TensorPlan, expected: Expected) -> Iterator[str]:
         """Yield what looks like a mistake in one tensor, a phrase each."""
         shape, target = tensor.entry.shape, tensor.target
+        if tensor.absent is not None:
+            yield tensor.absent
         if len(shape) > 1 and target.size and expected.low == expected.high == 0:
             yield "all zeros: nothing that follows it gets a signal"
         if expected.stddev is not None and expected.stddev > 1:

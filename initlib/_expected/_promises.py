@@ -89,8 +89,9 @@ def promise(initializer: Any, target: Target, label: str | None = None) -> Promi
 
 def call(initializer: Any) -> str:
     """Return an initializer as manifests write it: ``random_normal(stddev=0.02)``."""
-    name = type(initializer).__name__
-    if type(initializer) is not initializers.IDENTIFIERS.get(name):
+    cls: Any = type(initializer)
+    name: str = cls.__name__
+    if cls is not initializers.IDENTIFIERS.get(name):
         return name
     entry = initializers.lookup(name)
     config = {key: getattr(initializer, key) for key in entry.arguments if key != "seed"}
@@ -101,7 +102,7 @@ def call(initializer: Any) -> str:
         for key, value in config.items()
         if np.ndim(value) or value != entry.arguments.get(key)
     ]
-    return f"{entry.aliases[0]}({', '.join(given)})" if given else entry.aliases[0]
+    return f"{entry.identifier}({', '.join(given)})" if given else entry.identifier
 
 
 def _filled(initializer: Any, target: Target, count: int) -> Array:

@@ -21,6 +21,8 @@ from initlib._manifest._specs import InitializerSpec, Where
 from initlib._manifest._wording import show
 
 _NAME = re.compile(r"[^\W\d]\w*")
+# A name, perhaps after whose it is: jax.normal.
+_IDENTIFIER = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 # A file or a module, a colon, and what to take from it.
 _CUSTOM = re.compile(r"[^:\0]+(?::[^\W\d][\w.]*)")
 _FORMS = (
@@ -61,7 +63,7 @@ def _mentions(value: Any, names: set[str]) -> bool:
 
 
 def _identifier(text: str) -> str:
-    if not _NAME.fullmatch(text) and not _CUSTOM.fullmatch(text):
+    if not _IDENTIFIER.fullmatch(text) and not _CUSTOM.fullmatch(text):
         raise RequestError(f"{_FORMS}, received {show(text)}")
     return text
 
@@ -109,10 +111,15 @@ def _parse_call(text: str) -> tuple[str, ast.Call]:
         tree = parse(text)
     except RequestError:
         tree = None
-    match tree:
-        case ast.Call(func=ast.Name(id=name)) if name not in RESERVED:
-            return name, tree
+    if isinstance(tree, ast.Call) and (name := _called(tree)):
+        return name, tree
     raise RequestError(f"{_FORMS}, received {show(text)}")
+
+
+def _called(tree: ast.Call) -> str | None:
+    """Return the initializer's name that a call calls, if it isn't a function of numbers."""
+    name = ast.unparse(tree.func)
+    return name if _IDENTIFIER.fullmatch(name) and name not in RESERVED else None
 
 
 def _argument(node: ast.expr, variables: Variables) -> Any:
@@ -127,7 +134,7 @@ def _argument(node: ast.expr, variables: Variables) -> Any:
             return [_argument(item, variables) for item in items]
         case ast.Tuple(elts=items):
             return tuple(_argument(item, variables) for item in items)
-        case ast.Call(func=ast.Name(id=name), args=[]) if name not in RESERVED:
+        case ast.Call(args=[]) if name := _called(node):
             return {"class_name": name, "config": _keywords(node, variables)}
     try:
         return evaluate_tree(node, variables)

@@ -113,7 +113,7 @@ class _Filling:
             layer["dtype"] = leaf.dtype
         try:
             alone = _manifest.read({**self.manifest, "rules": [], "layers": [layer]})
-            make_plan(alone, skip_code=True)
+            make_plan(alone, skip_code=True, skip_absent=True)
         except ManifestError as error:
             return error.problem.removeprefix("for 'x': ")
         return None

@@ -2,6 +2,7 @@
 
 from initlib._stream._distributions import Distribution, Normal, TruncatedNormal, Uniform
 from initlib._stream._engine import prepare
+from initlib._stream._reference import cos_sin_of_turn
 from initlib._stream._streams import MAX_SEED, STREAM_VERSION, Stream, check_seed
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "TruncatedNormal",
     "Uniform",
     "check_seed",
+    "cos_sin_of_turn",
     "prepare",
 ]

@@ -123,6 +123,11 @@ def cos_sin(draws: Draws, p: Precision) -> tuple[Floats, Floats]:
     )
 
 
+def cos_sin_of_turn(angles: npt.NDArray[np.uint64]) -> tuple[Floats, Floats]:
+    """Return cos and sin of angles in units of 2^-64 of a turn, as float64."""
+    return cos_sin((angles >> np.uint64(11)).astype(np.int64), DOUBLE)
+
+
 def truncated_quantile(draws: Draws, p: Precision) -> Floats:
     """Return the quantile of the standard normal truncated at two stddev.
 

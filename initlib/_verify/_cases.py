@@ -80,7 +80,7 @@ def against_provenance(
     problems = [*_contradictions(record, metadata, plan), *others]
     notes: tuple[str, ...] = ()
     if allow_code and any(tensor.initializer is None for tensor in plan.tensors):
-        plan = make_plan(plan.manifest, only=plan.only, allow_code=True)
+        plan = make_plan(plan.manifest, only=plan.only, allow_code=True, skip_absent=True)
         notes = tuple(dict.fromkeys(_changed_code(plan, record)))
     # A flipped bit leaves a file its size. What has another size was written anew, and values may
     # lie elsewhere; but a damaged HDF5 file can keep its library from ever returning.
@@ -143,7 +143,7 @@ def _recorded_plan(path: Path, record: Record) -> Plan:
         manifest = replace(manifest, folder=path.parent.resolve())
         # A small file must not be able to ask for millions of tensors.
         most = len(record.tensors) + 1
-        plan = make_plan(manifest, only=record.only, skip_code=True, most=most)
+        plan = make_plan(manifest, only=record.only, skip_code=True, skip_absent=True, most=most)
     except RequestError as error:
         reason = str(error).removeprefix("<manifest>: ")
         raise StorageError(f"{path}: its provenance can't be right: {reason}") from error
@@ -191,8 +191,17 @@ def _changed_code(plan: Plan, record: Record) -> Iterator[str]:
         if tensor.spec.custom:
             recorded = record.initializer(tensor.entry.name).get("source_sha256")
             if recorded != source_sha256(tensor.initializer):
-                source = tensor.spec.identifier.rpartition(":")[0]
-                yield f"{source} isn't the code that made the file: its SHA-256 differs"
+                yield f"{tensor.source} isn't the code that made the file: its SHA-256 differs"
+
+
+def with_notes(case: Case) -> Case:
+    """Return a case with a note on each file that tensors were taken from and that can't be used.
+
+    These tensors are compared by digest.
+    """
+    reasons = [tensor.absent for tensor in case.plan.tensors if tensor.absent is not None]
+    told = [f"{reason}: digests are compared" for reason in dict.fromkeys(reasons)]
+    return replace(case, notes=(*case.notes, *told))
 
 
 def _rewritten(layout: Layout, *, same: bool) -> str:

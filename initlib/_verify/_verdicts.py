@@ -105,7 +105,8 @@ def by_values(tensor: TensorPlan, found: Found, recorded: str | None) -> TensorV
     )
     if within:
         detail += f"; all are within {tolerance:g}, but the digest isn't the recorded one"
-    elif tensor.spec.custom and recorded == found.digest:
-        detail += "; the file is as it was recorded, so its code makes other values now"
+    elif tensor.source is not None and recorded == found.digest:
+        what = "its code makes" if tensor.spec.custom else f"{tensor.source} has"
+        detail += f"; the file is as it was recorded, so {what} other values now"
     how: Literal["values", "tolerance"] = "values" if tolerance is None else "tolerance"
     return TensorVerdict(name, False, how, "changed", detail, size, found.differing, *place)

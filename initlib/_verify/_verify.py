@@ -20,7 +20,7 @@ from initlib._description import SCHEMA_VERSION
 from initlib._make import Maker
 from initlib._manifest import Manifest
 from initlib._plan import Chunk, make_chunks
-from initlib._verify._cases import Case, against_manifest, against_provenance
+from initlib._verify._cases import Case, against_manifest, against_provenance, with_notes
 from initlib._verify._verdicts import TensorVerdict, by_digest, by_values
 from initlib._workers import MEMORY, QUEUED, Progress, bounded, buffer_bytes, pool, thread_count
 
@@ -114,11 +114,12 @@ def verify(
     for file, report in files:
         with _case(file, loaded, quick=quick, allow_code=allow_code, part=several) as case:
             job = _Job(case, workers, chunk_bytes, report)
-            parts.append(_Part(file.name, case, (*case.verdicts, *job.verdicts(quick=quick))))
+            verdicts = (*case.verdicts, *job.verdicts(quick=quick))
+            parts.append(_Part(file.name, case if quick else with_notes(case), verdicts))
     problem, notes = _told(parts, loaded if quick else None)
-    verdicts = tuple(verdict for part in parts for verdict in part.verdicts)
-    counts = Counter(verdict.how for verdict in verdicts if verdict.same)
-    different = sum(not verdict.same for verdict in verdicts)
+    rows = tuple(verdict for part in parts for verdict in part.verdicts)
+    counts = Counter(verdict.how for verdict in rows if verdict.same)
+    different = sum(not verdict.same for verdict in rows)
     return Verified(
         path=os.fspath(path),
         same=problem is None and not different,
@@ -136,7 +137,7 @@ def verify(
         parameters=sum(part.case.plan.parameters for part in parts),
         nbytes=sum(part.case.plan.nbytes for part in parts),
         seconds=time.perf_counter() - begin,
-        tensors=verdicts,
+        tensors=rows,
     )
 
 
@@ -216,7 +217,10 @@ class _Job:
     def verdicts(self, *, quick: bool) -> Iterator[TensorVerdict]:
         """Yield what there is to say of each tensor that is there."""
         plan, digests = self.case.plan, self.case.digests
-        alone = [quick or tensor.initializer is None for tensor in plan.tensors]
+        alone = [
+            quick or tensor.initializer is None or tensor.absent is not None
+            for tensor in plan.tensors
+        ]
         found = self._found(alone)
         for index, tensor in enumerate(plan.tensors):
             whole = merged(found[index])

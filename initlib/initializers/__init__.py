@@ -2,13 +2,16 @@
 
 `keras.initializers` is the model for names, arguments and defaults; here an initializer can also
 fill any part of a tensor alone (`Target`, `streams`, `materialize`). The identifiers that `get`
-takes are attributes, too: ``initlib.initializers.he_normal`` is `HeNormal`.
+takes are attributes, too: ``initlib.initializers.he_normal`` is `HeNormal`, and
+``initlib.initializers.torch.normal_`` what "torch.normal_" stands for.
 """
 
 from __future__ import annotations
 
 from initlib._seeds import SeedGenerator, draws_for
+from initlib.initializers import jax, torch
 from initlib.initializers._base import Initializer, Target
+from initlib.initializers._catalogue import Entry, catalogue, lookup
 from initlib.initializers._concatenate import Concatenate
 from initlib.initializers._configs import register
 from initlib.initializers._constants import Constant, Identity, Ones, Zeros
@@ -21,15 +24,16 @@ from initlib.initializers._filling import (
     stream_for,
     streams,
 )
+from initlib.initializers._from_file import FromFile
+from initlib.initializers._jax import DeltaOrthogonal, JaxOrthogonal, JaxVarianceScaling
 from initlib.initializers._orthogonal import Orthogonal
+from initlib.initializers._positions import Arange, RotaryInvFreq, Sinusoidal
 from initlib.initializers._random import RandomNormal, RandomUniform, TruncatedNormal
 from initlib.initializers._registry import (
     IDENTIFIERS,
-    Entry,
-    catalogue,
+    Maker,
     deserialize,
     get,
-    lookup,
     serialize,
 )
 from initlib.initializers._scaling import (
@@ -42,6 +46,7 @@ from initlib.initializers._scaling import (
     VarianceScaling,
     compute_fans,
 )
+from initlib.initializers._sparse import Dirac, Sparse
 from initlib.initializers._stft import STFT
 from initlib.initializers._torch import (
     KaimingNormal,
@@ -54,16 +59,22 @@ from initlib.initializers._torch import (
 __all__ = [
     "IDENTIFIERS",
     "STFT",
+    "Arange",
     "Concatenate",
     "Constant",
+    "DeltaOrthogonal",
+    "Dirac",
     "Elementwise",
     "Entry",
+    "FromFile",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
     "Identity",
     "Initializer",
+    "JaxOrthogonal",
+    "JaxVarianceScaling",
     "KaimingNormal",
     "KaimingUniform",
     "LecunNormal",
@@ -72,7 +83,10 @@ __all__ = [
     "Orthogonal",
     "RandomNormal",
     "RandomUniform",
+    "RotaryInvFreq",
     "SeedGenerator",
+    "Sinusoidal",
+    "Sparse",
     "Target",
     "TruncatedNormal",
     "VarianceScaling",
@@ -88,16 +102,18 @@ __all__ = [
     "draws_for",
     "element",
     "get",
+    "jax",
     "lookup",
     "materialize",
     "register",
     "serialize",
     "stream_for",
     "streams",
+    "torch",
 ]
 
 
-def __getattr__(name: str) -> type[Initializer]:
+def __getattr__(name: str) -> Maker:
     try:
         return IDENTIFIERS[name]
     except KeyError:
@@ -105,4 +121,4 @@ def __getattr__(name: str) -> type[Initializer]:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *IDENTIFIERS})
+    return sorted({*__all__, *filter(str.isidentifier, IDENTIFIERS)})

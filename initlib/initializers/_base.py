@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Self
@@ -18,6 +19,9 @@ from initlib._seeds import stream_of
 from initlib._stream import Stream
 
 Array = npt.NDArray[Any]
+
+# Elements that are made at once, which bounds temporary arrays to a few MiB.
+PIECE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +120,28 @@ class Initializer:
         return self.from_config(self.get_config())
 
 
+def pieces(out: Array, start: int) -> Iterator[tuple[Array, Array]]:
+    """Yield parts of what `fill` is given, and with each the indices of its elements."""
+    for i in range(0, out.size, PIECE):
+        piece = out[i : i + PIECE]
+        yield piece, np.arange(start + i, start + i + piece.size)
+
+
 @lru_cache(maxsize=256)
-def _signature(cls: type) -> inspect.Signature:
-    return inspect.signature(cls)
+def _signature(maker: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(maker)
 
 
-def check_config(cls: type, config: dict[str, Any]) -> None:
-    """Raise RequestError if a class can't be constructed with these keyword arguments."""
-    signature = _signature(cls)
+def check_config(maker: Callable[..., Any], config: dict[str, Any]) -> None:
+    """Raise RequestError if a class or function can't be called with these keyword arguments."""
+    signature = _signature(maker)
     try:
         signature.bind(**config)
     except TypeError as error:
         known = list(signature.parameters)
         unknown = [key for key in config if key not in known]
         if not unknown:
-            raise RequestError(f"{cls.__name__}: {error}") from None
+            raise RequestError(f"{maker.__name__}: {error}") from None
         expected = f"expected {', '.join(known)}" if known else "it takes none"
         hint = did_you_mean(unknown[0], known) or f"; {expected}"
-        raise RequestError(f"{cls.__name__} has no argument {unknown[0]!r}{hint}") from None
+        raise RequestError(f"{maker.__name__} has no argument {unknown[0]!r}{hint}") from None

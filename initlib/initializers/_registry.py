@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from initlib._errors import RequestError, did_you_mean
-from initlib.initializers import _configs
+from initlib.initializers import _configs, _models, jax, torch
 from initlib.initializers._base import Initializer, check_config
 from initlib.initializers._concatenate import Concatenate
 from initlib.initializers._constants import Constant, Given, Identity, Ones, Zeros
 from initlib.initializers._elementwise import Elementwise
+from initlib.initializers._from_file import FromFile
+from initlib.initializers._jax import DeltaOrthogonal, JaxOrthogonal, JaxVarianceScaling
 from initlib.initializers._orthogonal import Orthogonal
+from initlib.initializers._positions import Arange, RotaryInvFreq, Sinusoidal
 from initlib.initializers._random import RandomNormal, RandomUniform, TruncatedNormal
 from initlib.initializers._scaling import (
     GlorotNormal,
@@ -24,6 +27,7 @@ from initlib.initializers._scaling import (
     LecunUniform,
     VarianceScaling,
 )
+from initlib.initializers._sparse import Dirac, Sparse
 from initlib.initializers._stft import STFT
 from initlib.initializers._torch import (
     KaimingNormal,
@@ -32,8 +36,13 @@ from initlib.initializers._torch import (
     XavierUniform,
 )
 
-# Class and further names; class name and snake_case go without saying.
-_KERAS: dict[type[Initializer], tuple[str, ...]] = {
+# A class, or a function that makes one of these with other arguments.
+Maker = Callable[..., Initializer]
+Table = dict[Maker, tuple[str, ...]]
+
+# Class or function, and further names. Of classes, snake_case goes without saying, and all that
+# torch.py and jax.py name has its name there as well.
+_KERAS: Table = {
     Zeros: ("zero",),
     Ones: ("one",),
     Constant: (),
@@ -51,90 +60,95 @@ _KERAS: dict[type[Initializer], tuple[str, ...]] = {
     Orthogonal: ("OrthogonalInitializer",),
     STFT: ("STFTInitializer",),
 }
-# Under torch's names, where Keras has none of the same law.
-_TORCH: dict[type[Initializer], tuple[str, ...]] = {
-    KaimingNormal: ("kaiming_normal_",),
-    KaimingUniform: ("kaiming_uniform_",),
-    XavierNormal: ("xavier_normal_",),
-    XavierUniform: ("xavier_uniform_",),
+_TORCH: Table = {
+    KaimingNormal: (),
+    KaimingUniform: (),
+    XavierNormal: (),
+    XavierUniform: (),
+    Dirac: (),
+    Sparse: (),
+    torch.normal_: (),
+    torch.uniform_: (),
+    torch.constant_: (),
 }
-# Of no framework.
-_OWN: dict[type[Initializer], tuple[str, ...]] = {Concatenate: (), Elementwise: ()}
-_TABLE = {**_KERAS, **_TORCH, **_OWN}
+_JAX: Table = {
+    jax.normal: (),
+    jax.uniform: (),
+    jax.truncated_normal: (),
+    jax.variance_scaling: (),
+    jax.glorot_normal: (),
+    jax.glorot_uniform: (),
+    jax.he_normal: (),
+    jax.he_uniform: (),
+    jax.lecun_normal: (),
+    jax.lecun_uniform: (),
+    jax.orthogonal: (),
+    DeltaOrthogonal: (),
+}
+_MODELS: Table = {
+    _models.scaled_normal: ("gpt2_residual", "scaled_init"),
+    _models.small_init: (),
+    _models.wang_init: (),
+    _models.mup_input: (),
+    _models.mup_hidden: (),
+    _models.mup_output: (),
+    _models.lora_a: (),
+    _models.lora_a_gaussian: (),
+    _models.lora_b: (),
+    Arange: (),
+    RotaryInvFreq: (),
+    Sinusoidal: (),
+    FromFile: (),
+}
+# Of other initializers.
+_COMPOUND: Table = {Concatenate: (), Elementwise: ()}
+# What functions make of arguments that no other class has.
+_HIDDEN: Table = {JaxVarianceScaling: (), JaxOrthogonal: ()}
+# All that the catalogue lists, by whose they are.
+GROUPS = {"Keras": _KERAS, "torch": _TORCH, "JAX": _JAX, "models": _MODELS, "compound": _COMPOUND}
 
 
 def _snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-IDENTIFIERS: dict[str, type[Initializer]] = {
-    identifier: cls
-    for cls, others in _TABLE.items()
-    for identifier in (cls.__name__, _snake_case(cls.__name__), *others)
-}
-_configs.PUBLIC.update({cls: ("keras.initializers", cls.__name__) for cls in _KERAS})
-_configs.PUBLIC.update({cls: ("initlib.initializers", cls.__name__) for cls in (*_TORCH, *_OWN)})
+def identifier_of(maker: Maker) -> str:
+    """Return the name by which manifests know a class or function."""
+    if inspect.isclass(maker):
+        return _snake_case(maker.__name__)
+    return f"jax.{maker.__name__}" if maker.__module__ == jax.__name__ else maker.__name__
+
+
+def _identifiers() -> dict[str, Maker]:
+    """Return who has which name. Where two would have one, it is the first's."""
+    found: dict[str, Maker] = {}
+    for table in (*GROUPS.values(), _HIDDEN):
+        for maker, others in table.items():
+            own = (maker.__name__,) if inspect.isclass(maker) else ()
+            for each in (*own, identifier_of(maker), *others):
+                found.setdefault(each, maker)
+    for name in (each for each in torch.__all__ if each.endswith("_")):
+        for each in (name, f"torch.{name}", f"torch.{name[:-1]}", name[:-1]):
+            found.setdefault(each, getattr(torch, name))
+    for name in jax.__all__:
+        found[f"jax.{name}"] = getattr(jax, name)
+    return found
+
+
+IDENTIFIERS = _identifiers()
+_FUNCTIONS = [maker for maker in IDENTIFIERS.values() if not inspect.isclass(maker)]
+for _maker in IDENTIFIERS.values():
+    if inspect.isclass(_maker):
+        _package = "keras" if _maker in _KERAS else "initlib"
+        _configs.PUBLIC[_maker] = (f"{_package}.initializers", _maker.__name__)
 # An array's config is a Constant's: Keras has no class for it.
 _configs.PUBLIC[Given] = _configs.PUBLIC[Constant]
 
-# What torch and JAX call them, for a hint where someone has these names in mind.
-_ELSEWHERE = {
-    "trunc_normal": "truncated_normal",
-    "eye": "identity",
-}
+# What torch calls it, for a hint where someone has this name in mind.
+_ELSEWHERE = {"trunc_normal": "truncated_normal"}
 
 # Top-level packages under which Keras has saved its own initializers.
 _BUILT_IN_PACKAGES = {"initlib", "keras", "keras_core", "tensorflow", "tf_keras"}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What there is to know of a built-in initializer.
-
-    Attributes:
-        name: its class.
-        aliases: other identifiers that `get` accepts.
-        required: names of the constructor's arguments that have no default; they come first.
-        arguments: names and defaults of the others.
-        summary: one line.
-        formula: one line of mathematics.
-    """
-
-    name: str
-    aliases: tuple[str, ...]
-    required: tuple[str, ...]
-    arguments: dict[str, Any]
-    summary: str
-    formula: str
-
-
-def catalogue() -> list[Entry]:
-    """Return an entry for each built-in initializer, in the table's order."""
-    return [_entry(cls) for cls in _TABLE]
-
-
-def lookup(identifier: str) -> Entry:
-    """Return the catalogue's entry of an initializer, by any of its names.
-
-    Raises:
-        RequestError: there is none of this name.
-    """
-    return _entry(_find({"class_name": identifier}, {}))
-
-
-def _entry(cls: type[Initializer]) -> Entry:
-    paragraphs = [" ".join(p.split()) for p in (inspect.getdoc(cls) or "").split("\n\n")]
-    formula = next((p for p in paragraphs if p.startswith("Formula: ")), "")
-    aliases = [name for name, other in IDENTIFIERS.items() if other is cls and name != cls.__name__]
-    parameters = inspect.signature(cls).parameters.values()
-    return Entry(
-        cls.__name__,
-        tuple(aliases),
-        tuple(each.name for each in parameters if each.default is each.empty),
-        {each.name: each.default for each in parameters if each.default is not each.empty},
-        paragraphs[0],
-        formula.removeprefix("Formula: "),
-    )
 
 
 def serialize(initializer: Any) -> Any:
@@ -163,9 +177,9 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         config = {"class_name": config}
     if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
         raise RequestError(f"expected a config with a 'class_name', received {config!r}")
-    found = _find(config, {**_configs.REGISTERED, **(custom_objects or {})})
+    found = find(config, {**_configs.REGISTERED, **(custom_objects or {})})
     arguments = config.get("config") or {}
-    if not inspect.isclass(found):
+    if not inspect.isclass(found) and found not in _FUNCTIONS:
         return found
     if not isinstance(arguments, dict):
         raise RequestError(f"expected a dict of arguments as 'config', received {arguments!r}")
@@ -175,7 +189,7 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return found(**arguments)
 
 
-def _find(config: dict[str, Any], custom: dict[str, Any]) -> Any:
+def find(config: dict[str, Any], custom: dict[str, Any]) -> Any:
     """Return the class or function that a config names: custom ones first, as in Keras."""
     name = config["class_name"]
     if name == "function":
@@ -189,10 +203,24 @@ def _find(config: dict[str, Any], custom: dict[str, Any]) -> Any:
     if name in IDENTIFIERS or "module" in config:
         hint = f" of module {module}; pass a custom one in custom_objects, or register it"
     else:
-        names = ", ".join(_snake_case(cls.__name__) for cls in _TABLE)
-        meant = _ELSEWHERE.get(str(name).rstrip("_"), str(name))
-        hint = did_you_mean(meant, [*IDENTIFIERS, *custom]) or f"; expected one of {names}"
+        hint = _nearest(str(name), custom)
     raise RequestError(f"unknown initializer {name!r}{hint}")
+
+
+def _nearest(name: str, custom: dict[str, Any]) -> str:
+    """Return the hint of the name that a wrong one stands for, or of all that there are."""
+    # As it is written where it comes from: torch.nn.init.normal_, jax.nn.initializers.normal.
+    short = re.sub(r"^(torch\.)?nn\.init\.", "torch.", name)
+    short = re.sub(r"^jax\.nn\.initializers\.", "jax.", short)
+    meant = _ELSEWHERE.get(short.rstrip("_"), short)
+    space = meant.partition(".")[0] + "."
+    near = [each for each in IDENTIFIERS if each.startswith(space)]
+    if hint := did_you_mean(meant, near) or did_you_mean(meant, [*IDENTIFIERS, *custom]):
+        return hint
+    known = near or [identifier_of(maker) for maker in _KERAS]
+    more = "" if near else " or another that `initgen initializers` lists"
+    code = "" if near or "." not in name else "; code of your own is file.py:name"
+    return f"; expected one of {', '.join(known)}{more}{code}"
 
 
 def get(identifier: Any) -> Any:
@@ -210,7 +238,7 @@ def get(identifier: Any) -> Any:
     """
     if identifier is None or isinstance(identifier, str | dict):
         return deserialize(identifier)
-    if inspect.isclass(identifier):
+    if inspect.isclass(identifier) or any(identifier is each for each in _FUNCTIONS):
         check_config(identifier, {})
         return identifier()
     if callable(identifier):

@@ -55,6 +55,18 @@ def _size(shape: tuple[int, ...], name: str, axes: Iterable[int]) -> int:
         raise RequestError(f"expected {name} of the shape {shape}, received {axes}") from None
 
 
+def positive(name: str, value: Any) -> float:
+    """Return an argument that is a finite number above 0.
+
+    Raises:
+        RequestError: it isn't.
+    """
+    number = as_number(name, value)
+    if not 0 < number < math.inf:
+        raise RequestError(f"expected a positive {name}, received {value}")
+    return number
+
+
 def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return an argument that is one of several texts.
 
@@ -65,6 +77,16 @@ def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
         hint = did_you_mean(str(value), choices) or f"; expected one of {', '.join(choices)}"
         raise RequestError(f"unknown {name} {value!r}{hint}")
     return str(value)
+
+
+def of_variance(distribution: str, variance: float) -> Distribution:
+    """Return the one of `DISTRIBUTIONS` with mean 0 that has a variance."""
+    if distribution == "truncated_normal":
+        return TruncatedNormal(0.0, math.sqrt(variance) / TRUNCATED_STDDEV)
+    if distribution == "untruncated_normal":
+        return Normal(0.0, math.sqrt(variance))
+    limit = math.sqrt(3.0 * variance)
+    return Uniform(-limit, limit)
 
 
 class VarianceScaling(Drawn):
@@ -95,9 +117,7 @@ class VarianceScaling(Drawn):
         output_axes: Iterable[int] | None = None,
     ) -> None:
         super().__init__(seed)
-        self.scale = as_number("scale", scale)
-        if not 0 < self.scale < math.inf:
-            raise RequestError(f"expected a positive scale, received {scale}")
+        self.scale = positive("scale", scale)
         self.mode = choice("mode", mode, MODES)
         lower = str(distribution).lower()
         lower = "truncated_normal" if lower == "normal" else lower
@@ -109,13 +129,7 @@ class VarianceScaling(Drawn):
         """Return the distribution of the target's elements."""
         fans = compute_fans(target.shape, self.input_axes, self.output_axes, target.layout)
         n = {"fan_in": fans[0], "fan_out": fans[1], "fan_avg": sum(fans) / 2}[self.mode]
-        variance = self.scale / max(1.0, n)
-        if self.distribution == "truncated_normal":
-            return TruncatedNormal(0.0, math.sqrt(variance) / TRUNCATED_STDDEV)
-        if self.distribution == "untruncated_normal":
-            return Normal(0.0, math.sqrt(variance))
-        limit = math.sqrt(3.0 * variance)
-        return Uniform(-limit, limit)
+        return of_variance(self.distribution, self.scale / max(1.0, n))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as what JSON can hold."""

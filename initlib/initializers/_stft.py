@@ -9,13 +9,11 @@ import numpy as np
 
 from initlib._dtypes import dtype_name, is_float
 from initlib._errors import RequestError
-from initlib.initializers._base import Array, Target
+from initlib.initializers._base import Array, Target, pieces
 from initlib.initializers._configs import decode
 from initlib.initializers._constants import Unseeded
 from initlib.initializers._rounding import as_numbers, round_once
 
-# Elements that are made at once, which bounds the temporary arrays to a few MiB.
-PIECE = 1 << 16
 SIDES = ("real", "imag")
 SCALINGS = ("density", "spectrum")
 
@@ -84,9 +82,7 @@ class STFT(Unseeded):
         factors, points = self._factors(samples), 2 * (bins - 1)
         angles = np.arange(points) * (2 * np.pi / points)
         waves = np.cos(angles) if self.side == "real" else -np.sin(angles)
-        for i in range(0, out.size, PIECE):
-            piece = out[i : i + PIECE]
-            index = np.arange(start + i, start + i + piece.size)
+        for piece, index in pieces(out, start):
             if target.layout == "torch":
                 k, t = np.divmod(index, samples)
             else:

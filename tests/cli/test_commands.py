@@ -95,6 +95,10 @@ def test_an_existing_file_is_kept_unless_forced(initgen, mlp, tmp_path):
         (["generate", "mlp.yaml", "-o", "x.h5/", "--max-shard-size", "1"], "x.h5/: expected a fol"),
         (["generate", "mlp.yaml", "-o", "x.bin"], "no format has the suffix '.bin'"),
         (["initializers", "he_norml"], "unknown initializer 'he_norml'; did you mean 'he_normal'?"),
+        (
+            ["initializers", "jax.nomal"],
+            "unknown initializer 'jax.nomal'; did you mean 'jax.normal'?",
+        ),
         (["genrate", "mlp.yaml"], "No such command 'genrate'"),
     ],
 )
@@ -113,11 +117,18 @@ def test_version(initgen):
 
 def test_initializers(initgen):
     lines = initgen("initializers").stdout.splitlines()
-    assert lines[0].split() == ["name", "makes", "arguments"]
+    assert lines[0].split() == ["name", "of", "makes", "arguments"]
     assert len(lines) == 1 + len(initlib.initializers.catalogue())
     (line,) = (line for line in lines if line.startswith("truncated_normal "))
     assert line.endswith("  mean=0.0, stddev=0.05, seed=None")
+    (line,) = (line for line in lines if line.startswith("jax.normal "))
+    assert line.split()[1] == "JAX"
+    assert [line.split()[1] for line in lines[1:]] == sorted(
+        (line.split()[1] for line in lines[1:]),
+        key=["Keras", "torch", "JAX", "models", "compound"].index,
+    )
     rows = json.loads(initgen("initializers", "--json").stdout)
+    assert rows["jax.variance_scaling"]["required"] == ["scale", "mode", "distribution"]
     assert rows["HeNormal"]["aliases"] == ["he_normal"]
 
 

@@ -23,6 +23,7 @@ COUNTS = {
     "keras_cnn.yaml": (6, 34_826),
     "gpt2.yaml": (148, 124_439_808),
     "llama-7b.yaml": (291, 6_738_415_616),
+    "lora.yaml": (128, 4_194_304),
     "custom/custom.yaml": (3, 51_200),
 }
 SMALL = [name for name, (_, parameters) in COUNTS.items() if parameters < 1_000_000]

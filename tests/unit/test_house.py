@@ -14,9 +14,11 @@ ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"_description", "_errors", "_garbage", "_globs", "_memory", "_native", "_version"},
     {"_arguments", "_digest", "_dtypes", "_moments", "_parallel", "_seeds", "_stream", "random"},
-    {"_formats", "_manifest", "initializers"},
+    {"_formats"},
+    {"_checkpoint"},
+    {"_manifest", "initializers"},
     {
-        *("_checkpoint", "_compare", "_custom", "_expected", "_make", "_plan", "_provenance"),
+        *("_compare", "_custom", "_expected", "_make", "_plan", "_provenance"),
         *("_shards", "_workers"),
     },
     {"_describe", "_diff", "_generate", "_output", "_sources", "_verify", "_write"},

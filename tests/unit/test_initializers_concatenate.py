@@ -68,7 +68,7 @@ def test_parts_must_make_up_the_shape():
 
 
 def test_manifests_write_parts_as_calls():
-    call = "concatenate([pad, 3], [zeros(), random_normal(stddev=2*pad)])"
+    call = "concatenate([pad, 3], [zeros(), jax.normal(stddev=2*pad)])"
     layer = {"name": "w", "shape": [4, 2], "initializer": call}
     done = initlib.generate({"vars": {"pad": 1}, "layers": [layer]}, dry_run=True)
     assert done.parameters == 8
@@ -80,4 +80,4 @@ def test_manifests_write_parts_as_calls():
 def test_the_catalogue_tells_what_is_required():
     entry = initializers.lookup("concatenate")
     assert entry.required == ("sizes", "initializers")
-    assert entry.arguments == {"seed": None}
+    assert entry.arguments == {"sizes": None, "initializers": None, "seed": None}

@@ -23,10 +23,10 @@ from initlib.initializers import (
 
 # As keras.initializers has them.
 ALIASES = {
-    "Zeros": ["zeros", "zero"],
-    "Ones": ["ones", "one"],
-    "Constant": ["constant"],
-    "Identity": ["identity", "IdentityInitializer"],
+    "Zeros": ["zeros", "zero", "zeros_", "torch.zeros_", "torch.zeros", "jax.zeros"],
+    "Ones": ["ones", "one", "ones_", "torch.ones_", "torch.ones", "jax.ones"],
+    "Constant": ["constant", "jax.constant"],
+    "Identity": ["identity", "IdentityInitializer", "eye_", "torch.eye_", "torch.eye", "eye"],
     "RandomNormal": ["random_normal", "normal"],
     "RandomUniform": ["random_uniform", "uniform"],
     "TruncatedNormal": ["truncated_normal"],
@@ -37,17 +37,52 @@ ALIASES = {
     "HeUniform": ["he_uniform"],
     "LecunNormal": ["lecun_normal"],
     "LecunUniform": ["lecun_uniform"],
-    "Orthogonal": ["orthogonal", "OrthogonalInitializer"],
+    "Orthogonal": [
+        *("orthogonal", "OrthogonalInitializer"),
+        *("orthogonal_", "torch.orthogonal_", "torch.orthogonal"),
+    ],
     "STFT": ["stft", "STFTInitializer"],
-    "KaimingNormal": ["kaiming_normal", "kaiming_normal_"],
-    "KaimingUniform": ["kaiming_uniform", "kaiming_uniform_"],
-    "XavierNormal": ["xavier_normal", "xavier_normal_"],
-    "XavierUniform": ["xavier_uniform", "xavier_uniform_"],
+}
+# As torch.nn.init has them.
+ALIASES |= {
+    name: [stem, f"{stem}_", f"torch.{stem}_", f"torch.{stem}"]
+    for name, stem in (
+        ("KaimingNormal", "kaiming_normal"),
+        ("KaimingUniform", "kaiming_uniform"),
+        ("XavierNormal", "xavier_normal"),
+        ("XavierUniform", "xavier_uniform"),
+        ("Dirac", "dirac"),
+        ("Sparse", "sparse"),
+    )
+}
+ALIASES |= {
+    "DeltaOrthogonal": ["delta_orthogonal", "jax.delta_orthogonal"],
+    "Arange": ["arange"],
+    "RotaryInvFreq": ["rotary_inv_freq"],
+    "Sinusoidal": ["sinusoidal"],
+    "FromFile": ["from_file"],
     "Concatenate": ["concatenate"],
     "Elementwise": ["elementwise"],
 }
-# Of those that can't do without.
-ARGUMENTS = {
+# Functions that make one of these.
+FUNCTIONS = {
+    **{
+        f"{name}_": [f"torch.{name}_", f"torch.{name}"]
+        for name in ("normal", "uniform", "constant")
+    },
+    **{f"jax.{name}": [] for name in ("normal", "uniform", "truncated_normal", "variance_scaling")},
+    **{f"jax.{name}": [] for name in ("lecun_normal", "lecun_uniform", "orthogonal")},
+    "jax.glorot_normal": ["jax.xavier_normal"],
+    "jax.glorot_uniform": ["jax.xavier_uniform"],
+    "jax.he_normal": ["jax.kaiming_normal"],
+    "jax.he_uniform": ["jax.kaiming_uniform"],
+    "scaled_normal": ["gpt2_residual", "scaled_init"],
+    **{name: [] for name in ("small_init", "wang_init", "mup_input", "mup_hidden", "mup_output")},
+    **{name: [] for name in ("lora_a", "lora_a_gaussian", "lora_b")},
+}
+REQUIRED = {
+    "Sparse": {"sparsity": 0.5},
+    "FromFile": {"path": "a.safetensors"},
     "Concatenate": {"sizes": [2], "initializers": ["zeros"]},
     "Elementwise": {"formula": "x", "of": "normal"},
 }
@@ -82,11 +117,14 @@ def registered(monkeypatch):
     ("name", "alias"), [(name, alias) for name in ALIASES for alias in [name, *ALIASES[name]]]
 )
 def test_identifiers(name, alias):
-    config = ARGUMENTS.get(name, {})
+    config = REQUIRED.get(name, {})
     assert type(initializers.deserialize({"class_name": alias, "config": config})).__name__ == name
     if not config:
         assert type(initializers.get(alias)).__name__ == name
-    assert getattr(initializers, alias).__name__ == name
+    space, _, last = alias.rpartition(".")
+    if not space or hasattr(getattr(initializers, space), last):
+        holder = getattr(initializers, space) if space else initializers
+        assert getattr(holder, last).__name__ == name
     assert initializers.lookup(alias).name == name
 
 
@@ -99,13 +137,21 @@ def test_the_module_lists_its_names():
 
 def test_the_catalogue_is_complete():
     entries = initializers.catalogue()
-    assert {entry.name: list(entry.aliases) for entry in entries} == ALIASES
+    assert {entry.name: list(entry.aliases) for entry in entries} == {**ALIASES, **FUNCTIONS}
+    assert list(dict.fromkeys(entry.group for entry in entries)) == [
+        *("Keras", "torch", "JAX", "models", "compound")
+    ]
     for entry in entries:
         assert re.fullmatch(r"[A-Z].*\.", entry.summary)
         assert entry.formula
     he = next(entry for entry in entries if entry.name == "HeNormal")
     assert he.formula == "stddev = sqrt(2 / fan_in)"
     assert he.arguments == {"seed": None, "input_axes": None, "output_axes": None}
+    assert he.required == ()
+    assert he.source == 'He et al., "Delving deep into rectifiers", ICCV 2015.'
+    sparse = next(entry for entry in entries if entry.name == "Sparse")
+    assert sparse.arguments == {"sparsity": None, "std": 0.01, "seed": None}
+    assert sparse.required == ("sparsity",)
 
 
 @pytest.mark.parametrize(
@@ -308,13 +354,53 @@ def test_the_random_functions_share_the_class():
 @pytest.mark.parametrize(
     ("elsewhere", "here"),
     [
-        ("eye", "identity"),
         ("trunc_normal_", "truncated_normal"),
+        ("torch.nn.init.normal_", "torch.normal_"),
+        ("nn.init.kaiming_normal_", "torch.kaiming_normal_"),
+        ("jax.nn.initializers.he_normal", "jax.he_normal"),
+        ("jax.nomal", "jax.normal"),
+        ("torch.normla_", "torch.normal_"),
     ],
 )
 def test_the_names_of_other_libraries_lead_to_ours(elsewhere, here):
     with pytest.raises(RequestError, match=f"did you mean '{here}'"):
         initializers.get(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("jax.qqq", "unknown initializer 'jax.qqq'; expected one of jax.normal, jax.uniform, "),
+        ("mine.qqq", "unknown initializer 'mine.qqq'; expected one of zeros, ones, "),
+    ],
+)
+def test_unknown_names_after_a_dot(name, message):
+    with pytest.raises(RequestError) as caught:
+        initializers.get(name)
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).endswith("file.py:name") == name.startswith("mine")
+
+
+def test_functions_count_as_classes():
+    assert initializers.get(initializers.jax.normal).stddev == 0.01
+    assert initializers.get({"class_name": "torch.normal_", "config": {"std": 2}}).stddev == 2
+    assert initializers.normal_ is initializers.torch.normal_
+    with pytest.raises(RequestError, match="normal_ has no argument 'stddev'; did you mean 'std'"):
+        initializers.get({"class_name": "normal_", "config": {"stddev": 2}})
+    with pytest.raises(RequestError, match="small_init: missing a required argument: 'dim'"):
+        initializers.get("small_init")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_make_what_a_config_tells(name):
+    needed = initializers.lookup(name).required
+    values = {"mode": "fan_in", "distribution": "uniform"}
+    config = {key: values.get(key, 2.0) for key in needed}
+    made = initializers.deserialize({"class_name": name, "config": config})
+    again = initializers.deserialize(json.loads(json.dumps(initializers.serialize(made))))
+    assert type(again) is type(made)
+    assert again.get_config() == made.get_config()
+    assert type(made).__name__ in ALIASES
 
 
 def test_initializers_show_how_to_make_them():

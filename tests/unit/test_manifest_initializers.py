@@ -13,7 +13,9 @@ def spec(written):
     return next(read({"vars": VARS, "layers": layers}).tensors()).initializer
 
 
-@pytest.mark.parametrize("name", ["he_normal", "TruncatedNormal", "zeros", "_x2"])
+@pytest.mark.parametrize(
+    "name", ["he_normal", "TruncatedNormal", "zeros", "_x2", "jax.normal", "torch.nn.init.normal_"]
+)
 def test_names(name):
     assert spec(name) == InitializerSpec(name)
     assert spec(f"{name}()") == InitializerSpec(name)
@@ -43,6 +45,8 @@ def test_custom_code(name):
         ("f('d', 'sqrt(')", ("d", "sqrt("), {}),
         ("f(x=[[1, 2], [3, 4.5]])", (), {"x": [[1, 2], [3, 4.5]]}),
         ("f(\n  x=1,\n)", (), {"x": 1}),
+        ("jax.normal(stddev=d/8)", (), {"stddev": 0.5}),
+        ("jax.he_normal(in_axis=(0, 1))", (), {"in_axis": (0, 1)}),
     ],
 )  # fmt: skip
 def test_calls(call, args, config):

@@ -174,7 +174,11 @@ def test_many_are_refused():
         ("HeNormal", True),
         ("constant(0.5)", True),
         ("mine.py:f", True),
+        ("jax.normal", True),
+        ("torch.normal_", True),
+        ("jax.normal(stddev=0.01)", True),
         ("glorot_unifrom", False),
+        ("jax.nomal", False),
     ],
 )
 def test_editors_know_the_initializers(initializer, accepted):
