@@ -16,7 +16,7 @@ class Entry:
     Attributes:
         name: its class; of a function its identifier.
         identifier: by which manifests know it.
-        group: whose it is: "Keras", "torch", "JAX", "models" for what current ones use, or "compound"
+        group: whose it is: "Keras", "torch", "JAX", "models" for what current ones use, "compound"
             for what is made of other initializers.
         aliases: other identifiers that `get` accepts.
         arguments: names and defaults; None for those that are required.

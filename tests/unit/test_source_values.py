@@ -10,6 +10,14 @@ from initlib._sources._fold import Leaf
 from initlib._sources._values import initializer_of
 
 
+def table(dtype, *, interleaved=False, endpoint=False):
+    """Sines and cosines of positions, as frameworks compute them."""
+    steps = np.arange(64, dtype=dtype) / dtype(63 if endpoint else 64)
+    angles = np.arange(1500, dtype=dtype)[:, np.newaxis] * np.exp(-np.log(dtype(10000)) * steps)
+    parts = [np.sin(angles), np.cos(angles)]
+    return np.stack(parts, -1).reshape(1500, 128) if interleaved else np.concatenate(parts, 1)
+
+
 @pytest.mark.parametrize(
     ("values", "written"),
     [
@@ -22,8 +30,15 @@ from initlib._sources._values import initializer_of
         # Equal rows are written once.
         (np.tile(np.array([0.1, 0.2], np.float32), (3, 4, 1)), "constant([0.1, 0.2])"),
         (np.zeros((0, 3)), "zeros"),
-        (np.array([1.0, np.nan]), None),
-        (np.arange(5000.0), None),
+        (np.array([1.0, np.nan, 2.0]), None),
+        (np.sin(np.arange(70000.0)), None),
+        # What has a name of its own.
+        (np.arange(5000), "arange"),
+        (np.arange(512)[np.newaxis], "arange"),
+        (np.arange(3, 1, -0.25, np.float32), "arange(start=3.0, step=-0.25)"),
+        (table(np.float32, interleaved=True), "sinusoidal(order='interleaved', endpoint=False)"),
+        (table(np.float32, endpoint=True), "sinusoidal(order='halves', endpoint=True)"),
+        (table(np.float64)[:, ::-1], None),
     ],
 )
 def test_values(values, written):
