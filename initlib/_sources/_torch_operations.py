@@ -63,6 +63,8 @@ RANDOM_FACTORIES: dict[str, Callable[[Given, int], State]] = {
     **dict.fromkeys(("rand", "rand_like"), _unit),
 }
 _FUNCTIONS = ("abs", "exp", "expm1", "log", "log1p", "sqrt", "tanh")
+# Which limits follow the tensor.
+_CLAMPS = {"clamp": ("min", "max"), "clamp_min": ("min",), "clamp_max": ("max",)}
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 
@@ -74,8 +76,8 @@ def operate(name: str, values: Sequence[Any], options: Given) -> State:
         values: the arguments: numbers, and of tensors what is known of them.
         options: arguments that have only names.
     """
-    if name == "clamp" and isinstance(values[0], Law | Formula):
-        limits = {**dict(zip(("min", "max"), values[1:], strict=False)), **options}
+    if name in _CLAMPS and isinstance(values[0], Law | Formula):
+        limits = {**dict(zip(_CLAMPS[name], values[1:], strict=False)), **options}
         return _clamped(values[0], limits.get("min"), limits.get("max"))
     if any(each is None for each in values):
         # What was never initialised stays so.

@@ -93,6 +93,7 @@ def test_what_goes_by_fans_is_for_its_own_shape():
         ("neg", [CUT], {}, CUT.times(-1)),
         ("exp", [NORMAL], {}, Formula("exp(x)", NORMAL)),
         ("clamp", [NORMAL, -1], {"max": 2}, Formula("min(max(x, -1), 2)", NORMAL)),
+        ("clamp_max", [NORMAL, 2], {}, Formula("min(x, 2)", NORMAL)),
         ("mul", [None, 2], {}, None),
         ("mul", [NORMAL, UNIFORM], {}, Computed("mul")),
         ("add", [NORMAL, NORMAL], {"alpha": 2}, Computed("add")),
