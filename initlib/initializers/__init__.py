@@ -44,6 +44,7 @@ from initlib.initializers._stft import STFT
 from initlib.initializers._torch import (
     KaimingNormal,
     KaimingUniform,
+    TruncNormal,
     XavierNormal,
     XavierUniform,
     calculate_gain,
@@ -70,6 +71,7 @@ __all__ = [
     "RandomUniform",
     "SeedGenerator",
     "Target",
+    "TruncNormal",
     "TruncatedNormal",
     "VarianceScaling",
     "XavierNormal",

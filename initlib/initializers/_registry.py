@@ -26,6 +26,7 @@ from initlib.initializers._stft import STFT
 from initlib.initializers._torch import (
     KaimingNormal,
     KaimingUniform,
+    TruncNormal,
     XavierNormal,
     XavierUniform,
 )
@@ -55,6 +56,7 @@ _TORCH: dict[type[Initializer], tuple[str, ...]] = {
     KaimingUniform: ("kaiming_uniform_",),
     XavierNormal: ("xavier_normal_",),
     XavierUniform: ("xavier_uniform_",),
+    TruncNormal: ("trunc_normal_",),
 }
 _TABLE = {**_KERAS, **_TORCH}
 
@@ -75,7 +77,6 @@ _configs.PUBLIC[Given] = _configs.PUBLIC[Constant]
 
 # What torch and JAX call them, for a hint where someone has these names in mind.
 _ELSEWHERE = {
-    "trunc_normal": "truncated_normal",
     "eye": "identity",
 }
 

@@ -36,6 +36,7 @@ CASES = {
     "kaiming-uniform": initializers.KaimingUniform(nonlinearity="tanh", seed=7),
     "xavier-normal": initializers.XavierNormal(1.5, 7),
     "xavier-uniform": initializers.XavierUniform(seed=7),
+    "trunc-normal": initializers.TruncNormal(0.5, 0.75, a=-1, b=None, seed=7),
     "stft-real": initializers.STFT(),
     "stft-imag": initializers.STFT("imag", "hamming", "spectrum", True),
     "stft-array": initializers.STFT("imag", np.arange(13), None),

@@ -43,6 +43,7 @@ ALIASES = {
     "KaimingUniform": ["kaiming_uniform", "kaiming_uniform_"],
     "XavierNormal": ["xavier_normal", "xavier_normal_"],
     "XavierUniform": ["xavier_uniform", "xavier_uniform_"],
+    "TruncNormal": ["trunc_normal", "trunc_normal_"],
 }
 
 
@@ -300,7 +301,6 @@ def test_the_random_functions_share_the_class():
     ("elsewhere", "here"),
     [
         ("eye", "identity"),
-        ("trunc_normal_", "truncated_normal"),
     ],
 )
 def test_the_names_of_other_libraries_lead_to_ours(elsewhere, here):
