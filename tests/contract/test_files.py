@@ -30,7 +30,7 @@ INITIALIZERS = {
     "kaiming_uniform": [63, 31],
     "xavier_normal": [63, 31],
     "xavier_uniform": [63, 31],
-    "trunc_normal(a=-1, b=inf)": [63, 31],
+    "trunc_normal": [63, 31],
 }
 DETERMINISTIC = ("zeros", "ones", "constant(1)", "identity")
 
