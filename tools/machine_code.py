@@ -55,7 +55,7 @@ def main() -> None:
     names = "transform dtype values instructions zmm ymm xmm stack gathers"
     print(f"| {' | '.join(names.split())} |")
     print("|" + " --- |" * 9)
-    for transform in ("uniform", "normal", "truncated"):
+    for transform in ("uniform", "normal", "truncated", "inverse"):
         for dtype in STORED:
             loop, cells = row(transform, dtype)
             print(f"| {' | '.join(cells)} |")

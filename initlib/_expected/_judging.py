@@ -28,7 +28,7 @@ from initlib._description import Judgement, Verdict
 from initlib._expected._promises import Promise
 from initlib._expected._rounded import Rounded
 from initlib._moments import Summary
-from initlib._stream import Normal
+from initlib._stream import Normal, Truncated
 
 # The chance that any tensor of a checkpoint is called off although all are as promised.
 FALSE_ALARMS = 1e-3
@@ -89,14 +89,13 @@ class Judge:
 
     def _far_out(self, drawn: Rounded, summary: Summary) -> list[str]:
         """Return a problem if one of the values is too far from the mean for chance."""
-        if not isinstance(drawn.law, Normal):
+        if not isinstance(drawn.law, Normal | Truncated):
             return []
         value = max(summary.min, summary.max, key=drawn.distance)
+        chance = drawn.chance(value)
+        if chance == 1 or -math.expm1(summary.finite * math.log1p(-chance)) >= self.level:
+            return []
         distance = drawn.distance(value)
-        if distance == 0:
-            return []
-        if -math.expm1(summary.finite * math.log1p(-_chance(distance))) >= self.level:
-            return []
         return [f"a value of {value:.4g} is {distance:.1f} stddev from the mean"]
 
 

@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from initlib import initializers
 from initlib._description import Expected, Family
-from initlib._expected._rounded import Rounded, rounded
-from initlib._stream import Normal, TruncatedNormal, Uniform
+from initlib._expected._rounded import Law, Rounded, rounded
 from initlib.initializers import Constant, Identity, Ones, Orthogonal, Target, Zeros
 
 Array = npt.NDArray[Any]
@@ -71,7 +70,7 @@ def promise(initializer: Any, target: Target, label: str | None = None) -> Promi
     label = label or call(initializer)
     law = None if initializer is None else initializers.distribution(initializer, target)
     kind = type(initializer)
-    if isinstance(law, Normal | TruncatedNormal | Uniform) and target.size:
+    if isinstance(law, Law) and target.size:
         drawn = rounded(law, target.dtype)
         return (
             _drawn(label, drawn) if drawn.stddev else _given(label, _filled(initializer, target, 1))

@@ -1,4 +1,4 @@
-"""The three distributions after rounding to a dtype: moments, support and probabilities.
+"""The distributions after rounding to a dtype: moments, support and probabilities.
 
 A billion values tell a bfloat16 normal from a real one, so where a dtype has few values in reach of
 the distribution, each one's probability counts: that of the reals which are rounded to it. Where it
@@ -8,7 +8,7 @@ has many, rounding adds less than 1e-9 of the variance, and the distribution's o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,11 +17,13 @@ import numpy.typing as npt
 
 from initlib._description import Family
 from initlib._dtypes import largest
-from initlib._stream import Distribution, Normal, TruncatedNormal, Uniform
+from initlib._expected import _truncation
+from initlib._stream import Distribution, Normal, Truncated, TruncatedNormal, Uniform
 
+Law = Normal | TruncatedNormal | Truncated | Uniform
 Array = npt.NDArray[np.float64]
 
-# A normal's values are never so many stddev from its mean: see Normal.parameters.
+# A normal's values are never so many stddev from its mean: see Normal.compute.
 REACH = 10.0
 # A truncated normal is cut at so many stddev.
 CUT = 2.0
@@ -46,7 +48,7 @@ class Rounded:
         values: those that can occur, ascending; None where they are too many to be listed.
     """
 
-    law: Normal | TruncatedNormal | Uniform
+    law: Law
     name: Family
     mean: float
     stddev: float
@@ -70,7 +72,7 @@ class Rounded:
     def distance(self, x: float) -> float:
         """Return how many stddev from the mean the nearest real is that is rounded to `x`."""
         law = self.law
-        assert isinstance(law, Normal)  # noqa: S101
+        assert isinstance(law, Normal | Truncated)  # noqa: S101
         low = high = x
         if self.values is not None:
             # The values before and after it; one at an end, or out of reach, has only one.
@@ -82,6 +84,13 @@ class Rounded:
                 high = (x + float(self.values[above])) / 2
         return max(low - law.mean, law.mean - high, 0.0) / law.stddev
 
+    def chance(self, x: float) -> float:
+        """Return the probability of a value as far from the mean as `x`, or farther."""
+        distance = self.distance(x)
+        if isinstance(self.law, Truncated):
+            return _truncation.chance(self.law, distance)
+        return math.erfc(distance / math.sqrt(2))
+
     def _cumulated(self) -> Array:
         assert self.values is not None  # noqa: S101
         return _cumulated(self.law, self.values)
@@ -91,6 +100,8 @@ def cdf(law: Distribution, x: Array) -> Array:
     """Return the probability of the reals up to `x`."""
     from scipy.special import ndtr
 
+    if isinstance(law, Truncated):
+        return _truncation.cdf(law, x)
     if isinstance(law, Uniform):
         with np.errstate(over="ignore"):
             return np.clip((x - law.low) / (law.high - law.low), 0.0, 1.0)
@@ -103,7 +114,7 @@ def cdf(law: Distribution, x: Array) -> Array:
 
 
 @lru_cache(maxsize=256)
-def rounded(law: Normal | TruncatedNormal | Uniform, dtype: np.dtype[Any]) -> Rounded:
+def rounded(law: Law, dtype: np.dtype[Any]) -> Rounded:
     """Return a distribution as values of a float dtype have it."""
     own = _before_rounding(law)
     if own.stddev == 0:
@@ -111,9 +122,15 @@ def rounded(law: Normal | TruncatedNormal | Uniform, dtype: np.dtype[Any]) -> Ro
     if isinstance(law, Normal):
         reach = min(REACH * law.stddev, largest(dtype) - abs(law.mean))
         first, last = law.mean - reach, law.mean + reach
+    elif isinstance(law, Truncated):
+        first, last = map(float, law.bounds(dtype))
+        own = replace(own, low=max(own.low, first) if math.isfinite(own.low) else own.low)
+        own = replace(own, high=min(own.high, last) if math.isfinite(own.high) else own.high)
+        low, high = _truncation.reach(law)
+        first, last = max(first, low), min(last, high)
     else:
-        *_, first, last = (float(bound) for bound in law.parameters(dtype))
-        own = Rounded(law, own.name, own.mean, own.stddev, own.kurtosis, first, last)
+        *_, first, last = map(float, law.recipe(dtype)[1])
+        own = replace(own, low=first, high=last)
     values = _values(dtype, first, last)
     if values is None:
         return own
@@ -129,13 +146,16 @@ def rounded(law: Normal | TruncatedNormal | Uniform, dtype: np.dtype[Any]) -> Ro
     return Rounded(law, own.name, mean, math.sqrt(variance), kurtosis, *bounds, values)
 
 
-def _before_rounding(law: Normal | TruncatedNormal | Uniform) -> Rounded:
+def _before_rounding(law: Law) -> Rounded:
     """Return a distribution's own figures."""
     if isinstance(law, Uniform):
         mean, stddev = law.low + (law.high - law.low) / 2, (law.high - law.low) / math.sqrt(12)
         return Rounded(law, "uniform", mean, stddev, 1.8, law.low, law.high)
     if isinstance(law, Normal):
         return Rounded(law, "normal", law.mean, law.stddev, 3.0, -math.inf, math.inf)
+    if isinstance(law, Truncated):
+        figures = _truncation.moments(law)
+        return Rounded(law, "truncated_normal", *figures, law.low, law.high)
     # Moments of a standard normal within [-c, c], by parts:
     # E z^2 = 1 - 2 c pdf(c) / P, and E z^4 = 3 E z^2 - 2 c^3 pdf(c) / P.
     edge = 2 * math.exp(-(CUT**2) / 2) / math.sqrt(2 * math.pi) / math.erf(CUT / math.sqrt(2))

@@ -4,6 +4,7 @@ from initlib._stream._distributions import Distribution, Normal, TruncatedNormal
 from initlib._stream._engine import prepare
 from initlib._stream._reference import cos_sin_of_turn
 from initlib._stream._streams import MAX_SEED, STREAM_VERSION, Stream, check_seed
+from initlib._stream._truncated import Truncated
 
 __all__ = [
     "MAX_SEED",
@@ -11,6 +12,7 @@ __all__ = [
     "Distribution",
     "Normal",
     "Stream",
+    "Truncated",
     "TruncatedNormal",
     "Uniform",
     "check_seed",

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from numba import types, uint8, uint16, uint32
+from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic, overload
 
 from initlib._native._building import bits_of, float_of, inline
+
+
+@intrinsic
+def floats_at(typing_context, address, start, count):
+    """Return a tuple of `count` numbers, which is a literal, from the `start`-th at an address."""
+    if not isinstance(count, types.IntegerLiteral):
+        raise RequireLiteralValue("count")
+    size = count.literal_value
+
+    def codegen(context, builder, signature, args):
+        data, first, _ = args
+        begin = builder.gep(data, [first])
+        places = (builder.gep(begin, [context.get_constant(types.intp, i)]) for i in range(size))
+        numbers = [builder.load(place) for place in places]
+        return context.make_tuple(builder, signature.return_type, numbers)
+
+    return types.UniTuple(address.dtype, size)(address, types.intp, count), codegen
 
 
 @intrinsic

@@ -1,4 +1,4 @@
-"""The three distributions, as plain data: what they draw, in which dtypes they can, and how.
+"""The distributions, as plain data: what they draw, in which dtypes they can, and how.
 
 Each turns its parameters into the numbers that reference and kernels compute with. Bounds are
 exact: a value is never outside the support, not even after it was rounded to bfloat16 or float8.
@@ -23,12 +23,14 @@ from initlib._stream._reference import DOUBLE, SINGLE, Precision
 from initlib._stream._streams import Stream
 
 AnyDType = np.dtype[Any]
+# A transform's name, and what it computes with.
+Recipe = tuple[str, tuple[Any, ...]]
 # Keras truncates at so many stddev.
 TRUNCATION = 2
 
 
 class Distribution:
-    """A distribution that a stream's words are turned into: two floats.
+    """A distribution that a stream's words are turned into: a few floats.
 
     Attributes:
         transform: what the engine calls the way from words to values.
@@ -39,16 +41,20 @@ class Distribution:
 
     def check(self, dtype: AnyDType) -> None:
         """Raise RequestError if the dtype isn't a float, or can't hold the distribution."""
-        self.parameters(dtype)
+        self.recipe(dtype)
 
-    def parameters(self, dtype: AnyDType) -> tuple[Any, ...]:
-        """Return what the transform computes with; once for all tensors of a kind.
+    def recipe(self, dtype: AnyDType) -> Recipe:
+        """Return the transform and what it computes with; once for all tensors of a kind.
 
         By the bits of the floats: 0 and -0 are equal, but don't make the same values.
         """
         law: Any = type(self)
-        numbers = (getattr(self, name) for name in law.__slots__)
-        return _parameters(law, struct.pack("2d", *numbers), dtype)
+        numbers = [getattr(self, name) for name in law.__slots__]
+        return _recipe(law, struct.pack(f"{len(numbers)}d", *numbers), dtype)
+
+    def make(self, dtype: AnyDType) -> Recipe:
+        """Return the recipe anew."""
+        return self.transform, self.compute(dtype)
 
     def compute(self, dtype: AnyDType) -> tuple[Any, ...]:
         """Return the parameters in the precision of the computation."""
@@ -56,13 +62,14 @@ class Distribution:
 
     def fill(self, out: npt.NDArray[Any], start: int, stream: Stream) -> None:
         """Write elements start .. start + len(out) of the stream into `out`."""
-        fill(self.transform, out, start, stream, self.parameters(out.dtype))
+        transform, parameters = self.recipe(out.dtype)
+        fill(transform, out, start, stream, parameters)
 
 
 @lru_cache(maxsize=1024)
-def _parameters(law: Any, numbers: bytes, dtype: AnyDType) -> tuple[Any, ...]:
-    parameters: tuple[Any, ...] = law(*struct.unpack("2d", numbers)).compute(dtype)
-    return parameters
+def _recipe(law: Any, numbers: bytes, dtype: AnyDType) -> Recipe:
+    recipe: Recipe = law(*struct.unpack(f"{len(numbers) // 8}d", numbers)).make(dtype)
+    return recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +86,15 @@ class Normal(Distribution):
     stddev: float
 
     def __post_init__(self) -> None:
-        _check_finite(mean=self.mean, stddev=self.stddev)
-        _check_stddev(self.stddev)
+        check_finite(mean=self.mean, stddev=self.stddev)
+        check_stddev(self.stddev)
 
     def compute(self, dtype: AnyDType) -> tuple[Any, ...]:
         """Return mean and stddev in the precision of the computation."""
-        precision = _precision(dtype)
+        precision = precision_of(dtype)
         # |z| <= sqrt(2 ln 2^(n+1)): the radius of the smallest u, 2^-(n+1).
         outermost = math.sqrt(2 * (precision.draw_bits + 1) * math.log(2))
-        _check_range(dtype, abs(self.mean) + outermost * self.stddev, self)
+        check_range(dtype, abs(self.mean) + outermost * self.stddev, self)
         return precision.float(self.mean), precision.float(self.stddev)
 
 
@@ -107,15 +114,15 @@ class TruncatedNormal(Distribution):
     stddev: float
 
     def __post_init__(self) -> None:
-        _check_finite(mean=self.mean, stddev=self.stddev)
-        _check_stddev(self.stddev)
+        check_finite(mean=self.mean, stddev=self.stddev)
+        check_stddev(self.stddev)
 
     def compute(self, dtype: AnyDType) -> tuple[Any, ...]:
         """Return mean and stddev, and the support's ends as the dtype can hold them."""
-        precision = _precision(dtype)
+        precision = precision_of(dtype)
         reach = TRUNCATION * Fraction(self.stddev)
         low, high = Fraction(self.mean) - reach, Fraction(self.mean) + reach
-        bounds = _bounds(dtype, low, high, self, open_end=False)
+        bounds = bounds_in(dtype, low, high, self, open_end=False)
         return precision.float(self.mean), precision.float(self.stddev), *bounds
 
 
@@ -133,7 +140,7 @@ class Uniform(Distribution):
     high: float
 
     def __post_init__(self) -> None:
-        _check_finite(low=self.low, high=self.high)
+        check_finite(low=self.low, high=self.high)
         if self.low > self.high:
             raise RequestError(f"expected low <= high, received [{self.low}, {self.high})")
 
@@ -143,9 +150,14 @@ class Uniform(Distribution):
         Where the interval spans zero the grid is laid through it (base 0), and where it doesn't,
         from the end nearer to zero: so no digits cancel.
         """
-        precision = _precision(dtype)
         low, high = Fraction(self.low), Fraction(self.high)
-        bounds = _bounds(dtype, low, high, self, open_end=True)
+        bounds = bounds_in(dtype, low, high, self, open_end=True)
+        return *self.grid(dtype), *bounds
+
+    def grid(self, dtype: AnyDType) -> tuple[Any, ...]:
+        """Return base, origin and step."""
+        precision = precision_of(dtype)
+        low, high = Fraction(self.low), Fraction(self.high)
         points = 1 << precision.uniform_bits
         step = (high - low) / points
         if low > 0 or step == 0:
@@ -155,27 +167,28 @@ class Uniform(Distribution):
         else:
             base, origin = 0.0, round(-low / step)
         integer = np.int64 if precision is DOUBLE else np.int32
-        return precision.float(base), integer(origin), precision.float(float(step)), *bounds
+        return precision.float(base), integer(origin), precision.float(float(step))
 
 
-def _check_finite(**parameters: float) -> None:
+def check_finite(**parameters: float) -> None:
     for name, value in parameters.items():
         if not math.isfinite(value):
             raise RequestError(f"expected a finite {name}, received {value}")
 
 
-def _check_stddev(stddev: float) -> None:
+def check_stddev(stddev: float) -> None:
     if stddev < 0:
         raise RequestError(f"expected a stddev of 0 or more, received {stddev}")
 
 
-def _check_range(dtype: AnyDType, reach: float, what: object) -> None:
+def check_range(dtype: AnyDType, reach: float | Fraction, what: object) -> None:
     if not reach <= largest(dtype):
+        reach = float(reach) if reach < 2**1024 else math.inf
         limit = f"the largest {dtype_name(dtype)}, {largest(dtype):.6g}"
         raise RequestError(f"{what} reaches {reach:.6g}, beyond {limit}")
 
 
-def _precision(dtype: AnyDType) -> Precision:
+def precision_of(dtype: AnyDType) -> Precision:
     if not is_float(dtype):
         raise RequestError(
             f"random values need a floating-point dtype, received {dtype_name(dtype)}"
@@ -183,12 +196,12 @@ def _precision(dtype: AnyDType) -> Precision:
     return DOUBLE if dtype == np.float64 else SINGLE
 
 
-def _bounds(
+def bounds_in(
     dtype: AnyDType, low: Fraction, high: Fraction, what: object, *, open_end: bool
 ) -> tuple[Any, Any]:
     """Return the outermost values of the dtype inside [low, high] or, `open_end`, [low, high)."""
-    _check_range(dtype, float(max(abs(low), abs(high))), what)
-    precision = _precision(dtype)
+    precision = precision_of(dtype)
+    check_range(dtype, max(abs(low), abs(high)), what)
     first, last = dtype.type(float(low)), dtype.type(float(high))
     if low < high:
         up, down = dtype.type(largest(dtype)), dtype.type(-largest(dtype))

@@ -48,6 +48,7 @@ def kernel(transform: str, dtype: str) -> Kernel:
         "normal": (real, real),
         "truncated": (real, real, real, real),
         "uniform": (real, integer, real, real, real),
+        "inverse": ("float64*",),
     }[transform]
     words = ("uint32",) * 4
     types = (f"{STORED[dtype]}*", "int64", "uint64", *words, *parameters)
@@ -64,11 +65,12 @@ def fill(
     """Write values start .. start + len(out) of a stream into `out`.
 
     Args:
-        transform: "normal", "truncated" or "uniform".
+        transform: "normal", "truncated", "uniform" or "inverse".
         out: 1-D array of a float dtype; the quickest if it is contiguous.
         start: index of the first value, in elements.
         stream: where the words come from.
-        parameters: the transform's own, in the precision it is computed in.
+        parameters: the transform's own, in the precision it is computed in; of an array, kernels
+            get the address.
     """
     prepare(out.size)
     if not out.flags.carray:
@@ -105,7 +107,7 @@ def _fill_blocks(
     """Fill whole blocks by the kernel if it is worth it, else by the reference."""
     function = _kernels.get(kernel(transform, dtype_name(out.dtype)))
     if function is not None:
-        numbers = (parameter.item() for parameter in parameters)
+        numbers = (p.ctypes.data if p.ndim else p.item() for p in parameters)
         function(out.ctypes.data, out.size, block, *stream.high, *stream.key, *numbers)
         return
     per_block = 2 if out.dtype == np.float64 else 4

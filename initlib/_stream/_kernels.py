@@ -16,7 +16,7 @@ from __future__ import annotations
 from numba import float32, float64, int32, int64, uint32, uint64
 
 from initlib._native._building import array_at, bits_of, float_of, inline, square_root
-from initlib._stream._building import horner, store
+from initlib._stream._building import floats_at, horner, store
 from initlib._stream._coefficients import (
     COS_32,
     COS_64,
@@ -34,6 +34,7 @@ from initlib._stream._coefficients import (
     SQUARE_64,
 )
 from initlib._stream._philox import MULTIPLIERS, ROUNDS, WEYL
+from initlib._stream._ratios import LOG_WIDE
 
 M0, M1 = MULTIPLIERS
 W0, W1 = WEYL
@@ -188,11 +189,17 @@ def _split64(f):
 
 
 @inline
-def _minus_log64(v, e):
+def _minus_log(v, e, log):
     """-ln((1 - v) / 2^e) for v in [0, 1/2]."""
     s = v / (2.0 - v)
     z = s * s
-    return e * LN2_64[0] + ((v + s * (v + z * horner(z, LOG_64))) + e * LN2_64[1])
+    return e * LN2_64[0] + ((v + s * (v + z * horner(z, log))) + e * LN2_64[1])
+
+
+@inline
+def _minus_log64(v, e):
+    """-ln((1 - v) / 2^e) for v in [0, 1/2]."""
+    return _minus_log(v, e, LOG_64)
 
 
 @inline
@@ -267,3 +274,58 @@ def uniform64(address, size, first, c2, c3, k0, k1, base, origin, step, low, hig
         for j, k in enumerate((_draw64(w0, w1), _draw64(w2, w3))):
             x = float64(int64(k >> uint64(11)) - origin) * step + base
             out[2 * i + j] = _clamp(x, low, high)
+
+
+# -- any bounds, in float64 for all dtypes ---------------------------------------------------------
+
+
+@inline
+def _inverse(k, most, law, above, below, log):
+    """Value of the draw k, a whole number of 0 .. `most`; see `_reference.inverse`."""
+    origin, base, half, low, high, inner, outer, near, slope, anchor, stddev, first, last = law
+    t = (2.0 * (k - origin) + 1.0) * half + base
+    negative = t < 0.0
+    u = -t if negative else t
+    j = k if negative else most - k
+    left = (2.0 * j + 1.0) * half + (low if negative else high)
+    v = u * (outer + inner * u)
+    mantissa, exponent = _split64(left * (1.0 + inner * u))
+    small = v <= 0.5
+    y = _minus_log(v if small else 1.0 - mantissa, 0.0 if small else float64(-exponent), log)
+    rise = y * (slope + y * horner(y, above) / horner(y, below))
+    d = rise / (near + square_root(near * near + rise))
+    return _clamp((-d if negative else d) * stddev + anchor, first, last)
+
+
+@inline
+def _inverse32(w, law, above, below):
+    return float32(_inverse(float64(w), 2.0**32 - 1, law, above, below, LOG_WIDE))
+
+
+def inverse32(address, size, first, c2, c3, k0, k1, numbers):
+    out = array_at(address, 0, size)
+    law, above, below = (
+        floats_at(numbers, 0, 13),
+        floats_at(numbers, 13, 6),
+        floats_at(numbers, 19, 7),
+    )
+    for i in range(size // 4):
+        w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
+        store(out, 4 * i, _inverse32(w0, law, above, below))
+        store(out, 4 * i + 1, _inverse32(w1, law, above, below))
+        store(out, 4 * i + 2, _inverse32(w2, law, above, below))
+        store(out, 4 * i + 3, _inverse32(w3, law, above, below))
+
+
+def inverse64(address, size, first, c2, c3, k0, k1, numbers):
+    out = array_at(address, 0, size)
+    law, above, below = (
+        floats_at(numbers, 0, 13),
+        floats_at(numbers, 13, 14),
+        floats_at(numbers, 27, 15),
+    )
+    for i in range(size // 2):
+        w0, w1, w2, w3 = _philox(first + uint64(i), c2, c3, k0, k1)
+        for j, draw in enumerate((_draw64(w0, w1), _draw64(w2, w3))):
+            k = float64(int64(draw >> uint64(11)))
+            out[2 * i + j] = _inverse(k, 2.0**53 - 1, law, above, below, LOG_64)

@@ -9,7 +9,7 @@ The two precisions differ in nothing but the constants of `Precision`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from initlib._stream import _coefficients as c
 from initlib._stream._philox import words
+from initlib._stream._ratios import LOG_WIDE, RATIOS_32, RATIOS_64, Ratio
 
 Draws = npt.NDArray[np.int64]
 Floats = npt.NDArray[Any]
@@ -53,16 +54,21 @@ class Precision:
     cos: Constants
     square: Constants
     quantile: Constants
+    ratios: tuple[Ratio, ...]
 
 
 SINGLE = Precision(
     *(np.float32, np.uint32, 32, 24, 26, 23, 126, 1),
     *(c.LN2_32, c.LOG_32, c.QUARTER_PI_32, c.SIN_32, c.COS_32, c.SQUARE_32, c.QUANTILE_32),
+    RATIOS_32,
 )
 DOUBLE = Precision(
     *(np.float64, np.uint64, 53, 53, 53, 52, 1022, 2),
     *(c.LN2_64, c.LOG_64, c.QUARTER_PI_64, c.SIN_64, c.COS_64, c.SQUARE_64, c.QUANTILE_64),
+    RATIOS_64,
 )
+# What `inverse` computes with for 32-bit draws: binary64, but no more terms than binary32 needs.
+WIDE = replace(DOUBLE, draw_bits=32, log=LOG_WIDE, ratios=RATIOS_32)
 
 
 def horner(x: Floats, coefficients: Constants) -> Floats:
@@ -174,10 +180,36 @@ def uniform(
     return clamp(k.astype(p.float) * step + base, low, high)
 
 
+def inverse(draws: Draws, p: Precision, numbers: Floats) -> Floats:
+    """Inverse CDF for any bounds, in binary64 for all: a draw makes a value.
+
+    Args:
+        draws: the draws.
+        p: the precision of the values.
+        numbers: a law's, see `initlib._stream._truncated`.
+    """
+    real, p = p.float, p if p is DOUBLE else WIDE
+    law, polynomials = numbers[:13], numbers[13:]
+    above, below = np.split(polynomials, [polynomials.size // 2])
+    origin, base, half, low, high, inner, outer, near, slope, anchor, stddev, first, last = law
+    t = odd(draws - np.int64(origin), p) * half + base
+    negative, u = t < 0, np.abs(t)
+    j = np.where(negative, draws, (1 << p.draw_bits) - 1 - draws)
+    left = odd(j, p) * half + np.where(negative, low, high)
+    v = u * (outer + inner * u)
+    mantissa, exponent = split_float(left * (1 + inner * u), p)
+    small = v <= 0.5
+    y = minus_log(np.where(small, v, 1 - mantissa), np.where(small, 0.0, -exponent), p)
+    rise = y * (slope + y * horner(y, tuple(above)) / horner(y, tuple(below)))
+    d = rise / (near + np.sqrt(near * near + rise))
+    return clamp(np.where(negative, -d, d) * stddev + anchor, first, last).astype(real)
+
+
 TRANSFORMS: dict[str, Callable[..., Floats]] = {
     "normal": normal,
     "truncated": truncated,
     "uniform": uniform,
+    "inverse": inverse,
 }
 
 

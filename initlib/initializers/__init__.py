@@ -51,6 +51,7 @@ from initlib.initializers._stft import STFT
 from initlib.initializers._torch import (
     KaimingNormal,
     KaimingUniform,
+    TruncNormal,
     XavierNormal,
     XavierUniform,
     calculate_gain,
@@ -88,6 +89,7 @@ __all__ = [
     "Sinusoidal",
     "Sparse",
     "Target",
+    "TruncNormal",
     "TruncatedNormal",
     "VarianceScaling",
     "XavierNormal",

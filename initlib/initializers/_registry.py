@@ -32,6 +32,7 @@ from initlib.initializers._stft import STFT
 from initlib.initializers._torch import (
     KaimingNormal,
     KaimingUniform,
+    TruncNormal,
     XavierNormal,
     XavierUniform,
 )
@@ -67,6 +68,7 @@ _TORCH: Table = {
     XavierUniform: (),
     Dirac: (),
     Sparse: (),
+    TruncNormal: (),
     torch.normal_: (),
     torch.uniform_: (),
     torch.constant_: (),
@@ -144,8 +146,6 @@ for _maker in IDENTIFIERS.values():
 # An array's config is a Constant's: Keras has no class for it.
 _configs.PUBLIC[Given] = _configs.PUBLIC[Constant]
 
-# What torch calls it, for a hint where someone has this name in mind.
-_ELSEWHERE = {"trunc_normal": "truncated_normal"}
 
 # Top-level packages under which Keras has saved its own initializers.
 _BUILT_IN_PACKAGES = {"initlib", "keras", "keras_core", "tensorflow", "tf_keras"}
@@ -212,10 +212,9 @@ def _nearest(name: str, custom: dict[str, Any]) -> str:
     # As it is written where it comes from: torch.nn.init.normal_, jax.nn.initializers.normal.
     short = re.sub(r"^(torch\.)?nn\.init\.", "torch.", name)
     short = re.sub(r"^jax\.nn\.initializers\.", "jax.", short)
-    meant = _ELSEWHERE.get(short.rstrip("_"), short)
-    space = meant.partition(".")[0] + "."
+    space = short.partition(".")[0] + "."
     near = [each for each in IDENTIFIERS if each.startswith(space)]
-    if hint := did_you_mean(meant, near) or did_you_mean(meant, [*IDENTIFIERS, *custom]):
+    if hint := did_you_mean(short, near) or did_you_mean(short, [*IDENTIFIERS, *custom]):
         return hint
     known = near or [identifier_of(maker) for maker in _KERAS]
     more = "" if near else " or another that `initgen initializers` lists"

@@ -1,7 +1,7 @@
 """Initializers under torch.nn.init's names, with its arguments and its laws.
 
-They differ from Keras's of the same origin: their normals aren't cut, and a gain takes the place of
-a scale.
+They differ from Keras's of the same origin: their normals aren't cut, or at any bounds, and a gain
+takes the place of a scale.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from initlib._arguments import as_number
 from initlib._errors import RequestError
+from initlib._stream import Distribution, Truncated
+from initlib.initializers._base import Target
+from initlib.initializers._random import Drawn
 from initlib.initializers._scaling import MODES, VarianceScaling, choice
 
 _GAINS = {
@@ -144,3 +147,47 @@ class XavierUniform(_Xavier):
     """
 
     law_of = "uniform"
+
+
+class TruncNormal(Drawn):
+    """Draws from a normal distribution of which what lies outside [a, b] is cut off.
+
+    Formula: W ~ N(mean, std^2) given a <= W <= b
+
+    Args:
+        mean: mean of the values before the cut.
+        std: their standard deviation, 0 or more.
+        a: the least value, not counted in std; None or -inf for no bound.
+        b: the largest value, likewise; None or inf for no bound.
+        seed: integer, `SeedGenerator` or None.
+
+    Raises:
+        RequestError: an argument is wrong, or all of [a, b] is more than 1400 std from the mean.
+
+    Source: ``torch.nn.init.trunc_normal_``. TruncatedNormal's bounds are two stddev from the mean.
+    """
+
+    def __init__(
+        self,
+        mean: float = 0.0,
+        std: float = 1.0,
+        a: float | None = -2.0,
+        b: float | None = 2.0,
+        seed: Any = None,
+    ) -> None:
+        super().__init__(seed)
+        self.mean, self.std = as_number("mean", mean), as_number("std", std)
+        self.a = -math.inf if a is None else as_number("a", a)
+        self.b = math.inf if b is None else as_number("b", b)
+        # Made once: its bounds are looked at in exact fractions.
+        self._law = Truncated(self.mean, self.std, self.a, self.b)
+
+    def law(self, target: Target) -> Distribution:
+        """Return the distribution of the target's elements."""
+        return self._law
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, as what JSON can hold."""
+        # JSON has no infinity.
+        a, b = (bound if math.isfinite(bound) else None for bound in (self.a, self.b))
+        return {"mean": self.mean, "std": self.std, "a": a, "b": b, **super().get_config()}

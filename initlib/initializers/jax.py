@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from initlib._errors import RequestError
+from initlib._arguments import as_number
 from initlib.initializers._base import Initializer
 from initlib.initializers._constants import Constant, Ones, Zeros
 from initlib.initializers._jax import (
@@ -35,6 +35,7 @@ from initlib.initializers._scaling import (
     VarianceScaling,
     choice,
 )
+from initlib.initializers._torch import TruncNormal
 
 __all__ = [
     "constant",
@@ -97,28 +98,27 @@ def uniform(scale: float = 1e-2, seed: Any = None) -> RandomUniform:
 
 def truncated_normal(
     stddev: float = 1e-2, lower: float = -2.0, upper: float = 2.0, seed: Any = None
-) -> TruncatedNormal:
-    """Draws from a normal distribution cut at two stddev: TruncatedNormal with JAX's default.
+) -> TruncatedNormal | TruncNormal:
+    """Draws from a normal distribution cut at two stddev, or elsewhere, with JAX's defaults.
 
-    Formula: W ~ N(0, stddev^2) given |W| <= 2 stddev
+    Formula: W ~ N(0, stddev^2) given lower stddev <= W <= upper stddev
 
     Source: ``jax.nn.initializers.truncated_normal``.
 
     Args:
         stddev: standard deviation before the cut, 0 or more.
-        lower: -2, in units of stddev.
-        upper: 2.
+        lower: the least value, in units of stddev.
+        upper: the largest value, likewise.
         seed: integer, `SeedGenerator` or None.
 
     Raises:
         RequestError: an argument is wrong.
     """
-    if (lower, upper) != (-2, 2):
-        raise RequestError(
-            f"jax.truncated_normal cuts at -2 and 2 stddev, received {lower!r} and {upper!r}; "
-            "trunc_normal(std=..., a=..., b=...) cuts anywhere"
-        )
-    return TruncatedNormal(0.0, stddev, seed)
+    if (lower, upper) == (-2, 2):
+        return TruncatedNormal(0.0, stddev, seed)
+    stddev = as_number("stddev", stddev)
+    a, b = as_number("lower", lower) * stddev, as_number("upper", upper) * stddev
+    return TruncNormal(0.0, stddev, a, b, seed)
 
 
 def variance_scaling(

@@ -15,6 +15,7 @@ from initlib.initializers._sparse import Dirac, Sparse
 from initlib.initializers._torch import (
     KaimingNormal,
     KaimingUniform,
+    TruncNormal,
     XavierNormal,
     XavierUniform,
     calculate_gain,
@@ -31,6 +32,7 @@ __all__ = [
     "ones_",
     "orthogonal_",
     "sparse_",
+    "trunc_normal_",
     "uniform_",
     "xavier_normal_",
     "xavier_uniform_",
@@ -40,7 +42,7 @@ __all__ = [
 zeros_, ones_, eye_, orthogonal_ = Zeros, Ones, Identity, Orthogonal
 kaiming_normal_, kaiming_uniform_ = KaimingNormal, KaimingUniform
 xavier_normal_, xavier_uniform_ = XavierNormal, XavierUniform
-dirac_, sparse_ = Dirac, Sparse
+dirac_, sparse_, trunc_normal_ = Dirac, Sparse, TruncNormal
 
 
 def normal_(mean: float = 0.0, std: float = 1.0, seed: Any = None) -> RandomNormal:

@@ -36,6 +36,7 @@ INITIALIZERS = {
     "xavier_uniform": [63, 31],
     "dirac": [3, 9, 31],
     "sparse(0.3)": [63, 31],
+    "trunc_normal": [63, 31],
     "normal_": [7, 9, 31],
     "uniform_": [7, 9, 31],
     "constant_(1)": [7, 9],

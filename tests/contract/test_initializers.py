@@ -57,6 +57,7 @@ CASES = {
     "sinusoidal": initializers.Sinusoidal(),
     "sinusoidal-halves": initializers.Sinusoidal(100, "halves", True),
     "from-file": initializers.FromFile("source.safetensors", "w"),
+    "trunc-normal": initializers.TruncNormal(0.5, 0.75, a=-1, b=None, seed=7),
     "stft-real": initializers.STFT(),
     "stft-imag": initializers.STFT("imag", "hamming", "spectrum", True),
     "stft-array": initializers.STFT("imag", np.arange(13), None),

@@ -7,16 +7,21 @@ import numpy as np
 import pytest
 
 from initlib._dtypes import FLOATS
-from initlib._stream import Normal, Stream, TruncatedNormal, Uniform, _engine
+from initlib._stream import Normal, Stream, Truncated, TruncatedNormal, Uniform, _engine
 
 LINES = (Path(__file__).parent / "stream-v1.txt").read_text().splitlines()
 ROWS = [line.split(" ") for line in LINES if not line.startswith("#")]
-DISTRIBUTIONS = {"normal": Normal, "truncated": TruncatedNormal, "uniform": Uniform}
+DISTRIBUTIONS = {
+    "normal": Normal,
+    "truncated": TruncatedNormal,
+    "uniform": Uniform,
+    "inverse": Truncated,
+}
 
 
 def test_every_transform_and_dtype_is_frozen():
     assert {(row[0], row[3]) for row in ROWS} == {(t, d) for t in DISTRIBUTIONS for d in FLOATS}
-    assert len(ROWS) == 104
+    assert len(ROWS) == 144
 
 
 @pytest.mark.parametrize("engine", ["reference", "kernels"])
@@ -28,7 +33,9 @@ def test_golden(monkeypatch, engine, dtype):
     ):
         stream = Stream.seeded(int(seed)) if name == "-" else Stream.named(int(seed), name)
         out = np.empty(int(count), FLOATS[dtype])
-        DISTRIBUTIONS[transform](float(a), float(b)).fill(out, int(start), stream)
+        law = DISTRIBUTIONS[transform](*map(float, f"{a},{b}".split(",")))
+        assert law.recipe(out.dtype)[0] == transform
+        law.fill(out, int(start), stream)
         raw = out.tobytes()
         if out.size > 8:
             raw = hashlib.blake2b(raw, digest_size=16).digest()

@@ -11,15 +11,18 @@ import math
 import re
 import struct
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
+import ml_dtypes
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from initlib._dtypes import FLOATS
-from initlib._stream import Normal, Stream, TruncatedNormal, Uniform
+from initlib._stream import Normal, Stream, Truncated, TruncatedNormal, Uniform
 
 PAGE = (Path(__file__).parents[2] / "docs" / "stream.md").read_text()
 MASK = 0xFFFFFFFF
@@ -35,19 +38,22 @@ FORMATS = {
 }
 
 
-def read_tables(bits):
-    """The coefficients that the page lists below `binary32:` or `binary64:`."""
-    block = re.search(rf"\nbinary{bits}:\n\n((?:    .*\n)+)", PAGE).group(1)
+def read_tables(heading):
+    """The coefficients that the page lists below `binary32:` or the like."""
+    block = re.search(rf"\n{heading}:\n\n((?:    .*\n)+)", PAGE).group(1)
     entries = re.findall(r"^    ([A-Z0-9_]+) = ((?:.*\n)(?:        .*\n)*)", block, re.MULTILINE)
     return {name: [float.fromhex(x) for x in text.split(",")] for name, text in entries}
 
 
-TABLES = {32: read_tables(32), 53: read_tables(64)}
+TABLES = {32: read_tables("binary32"), 53: read_tables("binary64")}
+POLYNOMIALS = {n: read_tables(f"n = {n}") for n in TABLES}
 
 
 def test_the_page_has_all_tables():
     names = {"LN2", "LOG", "QUARTER_PI", "SIN", "COS", "SQUARE", "QUANTILE"}
     assert set(TABLES[32]) == set(TABLES[53]) == names
+    names = {f"{name}_{i}" for name in ("ABOVE", "BELOW") for i in range(5)}
+    assert set(POLYNOMIALS[32]) == set(POLYNOMIALS[53]) == names
 
 
 def stream_id(purpose, seed, draw, name):
@@ -123,6 +129,93 @@ class Arithmetic:
         return z if positive else -z
 
 
+def q(z):
+    """erfc(z / sqrt(2)) of a fraction; beyond a million nothing is left."""
+    return mp.mpf(0) if z > 10**6 else mp.erfc(mp.mpf(z.numerator) / z.denominator / mp.sqrt(2))
+
+
+def plus(a, b):
+    return [x + y for x, y in zip(a, b, strict=True)]
+
+
+def from_there(polynomial, w):
+    """p(w + y) as a polynomial in y, from the lowest degree, by the binomial theorem."""
+    out = [Fraction(0)] * len(polynomial)
+    for i, c in enumerate(reversed(polynomial)):
+        for j in range(i + 1):
+            out[j] += Fraction(c) * math.comb(i, j) * w ** (i - j)
+    return out
+
+
+def growth(w, n):
+    """slope, E and D of the page, from the highest degree."""
+    window = sum(w >= begin for begin in (1.5, 26, 360, 19900))
+    w = Fraction(w)
+    a, b = (POLYNOMIALS[n][f"{name}_{window}"] for name in ("ABOVE", "BELOW"))
+    a, b = from_there([*a, 0], w), from_there(b, w)
+    d = [c / b[0] for c in b]
+    c = plus([x / b[0] for x in a], [-a[0] / b[0] * x for x in (*d, 0)])
+    assert c[0] == 0
+    c = c[1:]
+    e = plus(c, [-c[0] * x for x in d])
+    return float(c[0]), [float(x) for x in e[:0:-1]], [float(x) for x in d[::-1]]
+
+
+@cache
+def numbers_between(alpha, beta, n):
+    """The page's numbers of a normal between two bounds."""
+    with mp.workdps(150):
+        nu, count = Fraction(0), 2**n
+        if alpha < 0 < beta:
+            s = (2 - q(-alpha) - q(beta)) / count
+            origin = int(mp.nint((1 - q(-alpha)) / s))
+            row = [s / 2, q(-alpha) - 1 + s * origin, q(-alpha), q(beta), mp.mpf(1), mp.mpf(0)]
+            w = mp.mpf(0)
+        else:
+            nu = min(abs(alpha), abs(beta))
+            rho = q(max(-alpha, beta)) / q(nu)
+            origin = 0 if alpha >= 0 else count
+            kappa = q(nu) / (2 - q(nu))
+            row = [(1 - rho) / 2 / count, mp.mpf(0), rho, rho, kappa, 1 - kappa]
+            w = -mp.log(q(nu) * (2 - q(nu)))
+        return origin, [float(x) for x in row], float(nu), growth(float(w), n)
+
+
+def between(k, mean, stddev, low, high, n):
+    """The draw k of the normal between two bounds, before it is clamped and rounded."""
+    double, t = Arithmetic(53), TABLES[n]["LOG"]
+    double.t = {**TABLES[53], "LOG": t}
+    alpha, beta = standard(mean, stddev, low, high)
+    origin, (half, base, below, above, inner, outer), near, (slope, e, d) = numbers_between(
+        alpha, beta, n
+    )
+    x = double.odd(k - origin) * half + base
+    u = abs(x)
+    left = double.odd(k) * half + below if x < 0 else double.odd(2**n - 1 - k) * half + above
+    v = u * (outer + inner * u)
+    if v <= 0.5:
+        y = double.minus_log(v, 0)
+    else:
+        m, exponent = math.frexp(left * (1 + inner * u))
+        y = double.minus_log(1 - m, -exponent)
+    rise = y * (slope + y * double.horner(y, e) / double.horner(y, d))
+    z = rise / (near + math.sqrt(near * near + rise))
+    anchor = mean if alpha < 0 < beta else low if alpha >= 0 else high
+    return (-z if x < 0 else z) * stddev + anchor
+
+
+def exact(bound):
+    """A bound as a fraction; what is far beyond the float64 numbers stands for infinity."""
+    return (
+        Fraction(bound) if math.isfinite(bound) else Fraction(int(math.copysign(1, bound)) << 1200)
+    )
+
+
+def standard(mean, stddev, *bounds):
+    """Alpha and beta."""
+    return [(exact(bound) - Fraction(mean)) / Fraction(stddev) for bound in bounds]
+
+
 def step_at(x, dtype):
     """The distance between neighbours of `dtype` at the exact number x."""
     mantissa, smallest = FORMATS[dtype]
@@ -153,6 +246,37 @@ def inside(low, high, dtype, open_end):
     return float(first), float(last)
 
 
+LARGEST = {
+    name: float(np.asarray(ml_dtypes.finfo(dtype).max, np.float64))
+    for name, dtype in FLOATS.items()
+}
+
+
+def element_between(i, mean, stddev, low, high, dtype, ids):
+    """Element i of the stream of a normal between two bounds, whoever makes it."""
+    n = 53 if dtype == "float64" else 32
+    if low == high:
+        return element(i, "truncated", low, 0.0, dtype, ids)
+    largest = Fraction(LARGEST[dtype])
+    held = [max(-largest, min(exact(x), largest)) for x in (low, high)]
+    first, last = inside(*held, dtype, False)
+    if stddev == 0:
+        return max(first, min(to_dtype(mean, dtype), last))
+    alpha, beta = standard(mean, stddev, low, high)
+    if (alpha, beta) == (-2, 2):
+        return element(i, "truncated", mean, stddev, dtype, ids)
+    reach = 7 if n == 32 else 9
+    f = Arithmetic(n).f
+    m, s = Fraction(f(mean)), reach * Fraction(f(stddev))
+    if first <= m - s and m + s <= last:
+        return element(i, "normal", mean, stddev, dtype, ids)
+    nu = 0 if alpha < 0 < beta else min(abs(alpha), abs(beta))
+    if max(alpha**2, beta**2) - nu**2 <= Fraction(1, 2**60):
+        return element(i, "uniform", low, high, dtype, ids, (first, last))
+    x = between(draw(i, n, ids), mean, stddev, low, high, n)
+    return to_dtype(f(first if x <= first else last if x >= last else x), dtype)
+
+
 def draw(i, n, ids):
     if n == 32:
         return philox(i // 4, ids)[i % 4]
@@ -160,8 +284,8 @@ def draw(i, n, ids):
     return (words[0] + (words[1] << 32)) >> 11
 
 
-def element(i, transform, a, b, dtype, ids):
-    """Element i of a stream; a, b: mean and stddev, or low and high."""
+def element(i, transform, a, b, dtype, ids, bounds=None):
+    """Element i of a stream; a, b: mean and stddev, or low and high; bounds: first and last."""
     n = 53 if dtype == "float64" else 32
     m = Arithmetic(n)
     f = m.f
@@ -177,7 +301,7 @@ def element(i, transform, a, b, dtype, ids):
     else:
         points = 2**24 if n == 32 else 2**53
         low, high = Fraction(a), Fraction(b)
-        first, last = inside(low, high, dtype, True)
+        first, last = bounds or inside(low, high, dtype, True)
         step = (high - low) / points
         if low > 0 or low == high:
             base, origin = a, 0
@@ -228,6 +352,56 @@ def test_any_values(transform, dtype, a, b, seed, name, start, count):
         first, last = inside(*map(Fraction, ends), dtype, transform == "uniform")
         assume(first <= last)
     check(transform, a, b, dtype, seed, name, start, count)
+
+
+def check_between(law, dtype, seed, name, start, count):
+    out = np.empty(count, FLOATS[dtype])
+    Truncated(*law).fill(out, start, Stream.named(seed, name))
+    ids = stream_id(0, seed, 0, name)
+    expected = [element_between(start + i, *law, dtype, ids) for i in range(count)]
+    assert [x.hex() for x in out.astype(np.float64).tolist()] == [float(x).hex() for x in expected]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "law",
+    [
+        (0.0, 1.0, -1.0, 3.0),
+        (0.25, 0.5, 0.25, math.inf),
+        (0.0, 0.5, -math.inf, -1.0),
+        (-30.0, 1.0, 0.0, 1.0),
+        (1000.0, 1.0, -1.0, 0.0),
+        (2.0, 0.25, 3.5, 8.0),
+        # Other laws make these.
+        (0.0, 0.25, -0.5, 0.5),
+        (0.0, 0.02, -2.0, 2.0),
+        (0.0, 1e10, -1.0, 4.0),
+        (0.3, 0.0, 0.0, 1.0),
+        (7.0, 1.0, 0.5, 0.5),
+    ],
+)
+def test_between_bounds(law, dtype):
+    check_between(law, dtype, 42, "dense/kernel", 1, 99)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@settings(max_examples=100, deadline=None)
+@given(
+    mean=st.floats(-8, 8, width=32),
+    stddev=st.floats(2.0**-8, 8, width=32),
+    low=st.floats(-8, 8, width=32),
+    width=st.floats(2.0**-8, 8, width=32),
+    seed=st.integers(0, 2**64 - 1),
+    start=STARTS,
+    count=st.integers(1, 5),
+)
+def test_between_any_bounds(dtype, mean, stddev, low, width, seed, start, count):
+    alpha, beta = standard(mean, stddev, low, low + width)
+    assume(low < low + width)
+    assume(alpha <= 1400 and beta >= -1400)
+    first, last = inside(Fraction(low), Fraction(low + width), dtype, False)
+    assume(first <= last)
+    check_between((mean, stddev, low, low + width), dtype, seed, "any", start, count)
 
 
 @given(

@@ -1,18 +1,27 @@
 """The kernels equal the reference bit for bit, for any transform, dtype, start and length."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initlib._dtypes import FLOATS
-from initlib._stream import Normal, Stream, TruncatedNormal, Uniform, _engine
+from initlib._stream import Normal, Stream, Truncated, TruncatedNormal, Uniform, _engine
 
 PARAMETERS = st.floats(-100, 100), st.floats(0, 30)
 DISTRIBUTIONS = {
     "normal": st.builds(Normal, *PARAMETERS),
     "truncated": st.builds(TruncatedNormal, st.just(0.0), st.floats(2.0**-6, 100)),
     "uniform": st.builds(lambda a, d: Uniform(-a, d), *[st.floats(2.0**-6, 100)] * 2),
+    # From a bound up to 400 stddev out to one that may be anywhere; on either side, or both.
+    "inverse": st.builds(
+        lambda low, width, sign: Truncated(0.0, 0.25, *sorted((sign * low, sign * (low + width)))),
+        st.one_of(st.sampled_from([-1.0, 0.0, 1.0, 28.0]), st.floats(-2, 100)),
+        st.one_of(st.just(math.inf), st.floats(4, 100)),
+        st.sampled_from([-1, 1]),
+    ),
 }
 STARTS = st.one_of(st.integers(0, 9), st.integers(2**34 - 9, 2**34 + 9), st.integers(0, 2**63))
 STREAMS = st.builds(Stream.named, st.integers(0, 2**64 - 1), st.text("abc/", max_size=4))
@@ -53,6 +62,8 @@ def test_long_runs_are_equal(transform, dtype):
     distribution = Uniform(-1.0, 3.0) if transform == "uniform" else TruncatedNormal(0.0, 0.02)
     if transform == "normal":
         distribution = Normal(0.0, 1e-3)
+    if transform == "inverse":
+        distribution = Truncated(0.0, 1.0, -1.0, 3.0)
     stream = Stream.named(1, transform)
     by_kernel = filled("kernels", distribution, dtype, 3, 300_001, stream)
     by_reference = filled("reference", distribution, dtype, 3, 300_001, stream)

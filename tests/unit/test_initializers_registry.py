@@ -53,6 +53,7 @@ ALIASES |= {
         ("XavierUniform", "xavier_uniform"),
         ("Dirac", "dirac"),
         ("Sparse", "sparse"),
+        ("TruncNormal", "trunc_normal"),
     )
 }
 ALIASES |= {
@@ -354,7 +355,7 @@ def test_the_random_functions_share_the_class():
 @pytest.mark.parametrize(
     ("elsewhere", "here"),
     [
-        ("trunc_normal_", "truncated_normal"),
+        ("trunc_norml", "trunc_normal"),
         ("torch.nn.init.normal_", "torch.normal_"),
         ("nn.init.kaiming_normal_", "torch.kaiming_normal_"),
         ("jax.nn.initializers.he_normal", "jax.he_normal"),
