@@ -29,7 +29,7 @@ class Leaf:
     name: str
     shape: tuple[int, ...]
     dtype: str | None = None
-    initializer: str | None = None
+    initializer: Any = None
 
     @property
     def written(self) -> Any:
