@@ -41,13 +41,12 @@ def of_archive(source: str, checkpoint: Checkpoint) -> Draft | None:
     config = read_config(checkpoint.path)
     if config is None:
         return None
-    _check(source, config)
+    found = _walked(source, config)
     missing = [(each.name, each.what) for each in checkpoint.unread]
     entries, notes = _own([each.entry for each in checkpoint.tensors])
     problems = {name: unlistable(name, entry.shape) for name, entry in entries.items()}
     missing += [(name, problem) for name, problem in problems.items() if problem]
     entries = {name: entry for name, entry in entries.items() if not problems[name]}
-    found = walk(config)
     made = [
         (Leaf(name, entries[name].shape, dtype_name(entries[name].dtype)), initializer)
         for name, initializer in _initializers(source, config, found, entries).items()
@@ -64,12 +63,11 @@ def of_config(source: str | os.PathLike[str]) -> Draft:
     """
     name = os.fspath(source)
     config = read_config(Path(source))
-    _check(name, config)
+    found = _walked(name, config)
     try:
         observed = observe(config)
     except RequestError as error:
         raise RequestError(f"{name}: {error}") from error
-    found = walk(config)
     counts = Counter(each.name.rpartition("/")[0] for each in observed)
     leaves, missing = [], []
     for each in observed:
@@ -84,12 +82,16 @@ def of_config(source: str | os.PathLike[str]) -> Draft:
     return _drafted(name, config, found, leaves, missing, [])
 
 
-def _check(source: str, config: Any) -> None:
+def _walked(source: str, config: Any) -> Walk:
     if not is_object(config):
         raise RequestError(
             f"{source}: expected the config of a Keras model, as model.to_json() returns it, with "
             f"class_name and config; received {shorten(config)}"
         )
+    try:
+        return walk(config)
+    except RecursionError as error:
+        raise RequestError(f"{source}: its config nests too deeply") from error
 
 
 def _own(entries: Iterable[Entry]) -> tuple[dict[str, Entry], list[str]]:
@@ -103,8 +105,8 @@ def _own(entries: Iterable[Entry]) -> tuple[dict[str, Entry], list[str]]:
             others["states of seed generators"] += 1
         else:
             kept[entry.name] = entry
-    counted = (f"{count:,} {what}" for what, count in others.items())
-    return kept, [f"left out, as load_weights does without: {each}" for each in counted]
+    counted = (f"{what} ({count:,})" for what, count in sorted(others.items()))
+    return kept, [f"left out, for load_weights does without: {each}" for each in counted]
 
 
 def _initializers(
@@ -117,20 +119,21 @@ def _initializers(
     unknown = [name for name in names if made[name] is None]
     if not unknown:
         return made
-    observed: dict[str, Any] = {}
+    observed: dict[tuple[str, tuple[int, ...]], Any] = {}
     problem = "Keras makes no such variable"
     try:
-        observed = {plain(each.name): each.initializer for each in observe(config)}
+        observed = {(plain(each.name), each.shape): each.initializer for each in observe(config)}
     except RequestError as error:
         problem = str(error)
         theirs = [layer for layer in map(found.owner, unknown) if not layer.custom]
         if theirs and isinstance(error, KerasMissingError):
             raise RequestError(f"{source}: {theirs[0]}: {error}") from error
+    keys = {name: (plain(name), entries[name].shape) for name in names}
     for name in unknown:
         reason = "its class is custom" if found.owner(name).custom else problem
-        made[name] = observed.get(plain(name)) or Unknown(reason)
-    places = {name: place for place, name in enumerate(observed)}
-    names.sort(key=lambda name: places.get(plain(name), len(places)))
+        made[name] = observed.get(keys[name]) or Unknown(reason)
+    places = {key: place for place, key in enumerate(observed)}
+    names.sort(key=lambda name: places.get(keys[name], len(places)))
     return {name: made[name] for name in names}
 
 

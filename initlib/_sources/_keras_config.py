@@ -11,7 +11,14 @@ from typing import Any
 from initlib._errors import RequestError
 from initlib._formats import shorten
 from initlib._sources._draft import Unknown
-from initlib._sources._keras_initializers import axes_of, forget_gate, name_of, written
+from initlib._sources._keras_initializers import (
+    axes_of,
+    forget_gate,
+    is_custom,
+    name_of,
+    package_of,
+    written,
+)
 from initlib._sources._keras_layers import FORGETTING, LAYERS, RENAMED, Variable
 
 # Packages that Keras imports by itself where a config names them.
@@ -136,7 +143,7 @@ def group(path: str) -> str:
 def customs(config: Any) -> Iterator[str]:
     """Yield the names of all classes in a config that somebody must have registered."""
     if isinstance(config, dict):
-        if isinstance(config.get("class_name"), str) and _package(config) not in _IMPORTED:
+        if isinstance(config.get("class_name"), str) and package_of(config) not in _IMPORTED:
             yield name_of(config)
         for value in config.values():
             yield from customs(value)
@@ -152,15 +159,6 @@ def is_object(config: Any) -> bool:
         and isinstance(config.get("class_name"), str)
         and isinstance(config.get("config"), dict)
     )
-
-
-def is_custom(config: Mapping[str, Any]) -> bool:
-    """Tell whether what a config describes is somebody's own; old files don't name modules."""
-    return _package(config) not in ("keras", "builtins")
-
-
-def _package(config: Mapping[str, Any]) -> str:
-    return str(config.get("module", "keras")).split(".")[0]
 
 
 def _equation(part: str, config: Mapping[str, Any]) -> str:

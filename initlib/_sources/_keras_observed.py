@@ -52,8 +52,12 @@ def observe(config: Mapping[str, Any]) -> list[Observed]:
         RequestError: Keras isn't installed, or can't make the model.
     """
     keras = import_keras()
-    bare = _bare(config)
-    for name in customs(bare):
+    try:
+        bare = _bare(config)
+        names = list(customs(bare))
+    except RecursionError as error:
+        raise RequestError("its config nests too deeply") from error
+    for name in names:
         if keras.saving.get_registered_object(name) is None:
             raise RequestError(
                 f"it has the custom {shorten(name)}: call initlib.manifest in a program that "
