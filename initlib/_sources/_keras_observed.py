@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import random
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -63,14 +62,10 @@ def observe(config: Mapping[str, Any]) -> list[Observed]:
                 f"it has the custom {shorten(name)}: call initlib.manifest in a program that "
                 "registers it with Keras"
             )
-    state = random.getstate()
     # What Keras keeps between calls belongs to a thread, and goes with this one.
     with ThreadPoolExecutor(1) as thread, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            return thread.submit(_built, keras, bare).result()
-        finally:
-            random.setstate(state)
+        return thread.submit(_built, keras, bare).result()
 
 
 def _bare(config: Any) -> Any:

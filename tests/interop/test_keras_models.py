@@ -1,8 +1,11 @@
 """Keras models, from an archive or a config: what they begin with is what Keras begins with."""
 
+import copy
 import functools
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 
@@ -12,9 +15,11 @@ import keras
 import numpy as np
 import pytest
 from keras import layers as L  # noqa: N812
+from keras_archives import SMALL, write_archive
 from scipy import stats
 
 import initlib
+from initlib._errors import RequestError
 from initlib._sources import _keras
 from initlib._sources._draft import Unknown
 from initlib._sources._keras_config import walk
@@ -132,6 +137,14 @@ class Network(keras.Model):
         for block in self.blocks:
             inputs = block(inputs)
         return self.head(inputs)
+
+
+class Unregistered(L.Layer):
+    """A custom layer that Keras doesn't find."""
+
+
+def drawn(shape, dtype=None):
+    return keras.random.normal(shape, dtype=dtype)
 
 
 def subclassed():
@@ -331,3 +344,89 @@ def test_what_keras_tells_of_a_layer(case):
     for variable, (keras_says, config_says) in seen(*case).items():
         assert isinstance(keras_says, str), variable
         assert config_says in (None, keras_says), variable
+
+
+def test_what_the_unit_tests_have_is_kerass(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text(json.dumps(SMALL["config"]))
+    asked = initlib.manifest(tmp_path / "config.json")
+    alone(monkeypatch)
+    told = initlib.manifest(
+        write_archive(tmp_path / "small.keras", SMALL["config"], SMALL["variables"])
+    )
+    assert told.manifest == asked.manifest
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write a model's config as model.to_json() has it; return the file."""
+
+    def write(*layers, build=keras.Sequential):
+        with keras.StatelessScope(initialize_variables=False):
+            (tmp_path / "model.json").write_text(build(list(layers)).to_json())
+        return tmp_path / "model.json"
+
+    return write
+
+
+def test_values_take_no_memory(config):
+    rows = 2_000_000
+    path = config(keras.Input((9,)), L.Embedding(rows, 4096), L.LSTM(20_000), L.Dense(rows))
+    assert initlib.manifest(path).parameters > 50_000_000_000
+
+
+def test_nothing_is_left_of_it(config):
+    path = config(keras.Input((4,)), L.Dense(3, name="d"), L.Dropout(0.5))
+    tracker = keras.src.backend.common.global_state.GLOBAL_STATE_TRACKER
+    before = {name: copy.copy(value) for name, value in vars(tracker).items()}
+    initlib.manifest(path)
+    assert vars(tracker) == before
+
+
+def test_states_between_batches_are_no_weights(tmp_path):
+    model = keras.Sequential([keras.Input(batch_shape=(2, 6, 4)), L.GRU(5, stateful=True)])
+    (tmp_path / "model.json").write_text(model.to_json())
+    assert initlib.manifest(tmp_path / "model.json").tensors == 3
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([L.Dense(3)], "it has no shapes: build the model before its config is saved"),
+        ([keras.Input((3,)), Unregistered()], "it has the custom 'Unregistered': call initlib."),
+        ([keras.Input((3,)), L.Lambda(lambda x: x)], "Keras can't make it: Requested the deseria"),
+        ([keras.Input((3,)), L.Dense(2, drawn)], "Keras can't make it: Could not locate function"),
+    ],
+)
+def test_what_keras_cannot_make(config, layers, message):
+    path = config(*layers)
+    with pytest.raises(RequestError) as caught:
+        initlib.manifest(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", [None, "torch", "tensorflow"])
+def test_the_command_by_itself(config, tmp_path, backend):
+    """The backend that is there, nothing in the home folder, no log on standard error."""
+    path = config(keras.Input((4, 8)), L.LSTM(3), L.BatchNormalization())
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if "KERAS" not in name}
+    environment |= {"HOME": str(home), **({"KERAS_BACKEND": backend} if backend else {})}
+    run = subprocess.run(
+        [sys.executable, "-m", "initgen", "manifest", path.name, "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if backend == "tensorflow":
+        assert (run.returncode, run.stdout) == (2, "")
+        assert run.stderr == (
+            "initgen: model.json: Keras needs tensorflow, which isn't installed; pip install jax\n"
+        )
+        return
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(run.stdout) == initlib.manifest(path).manifest
+    assert not list(home.glob("*keras*")) + list(home.glob(".keras"))
