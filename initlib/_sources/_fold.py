@@ -29,7 +29,7 @@ class Leaf:
     name: str
     shape: tuple[int, ...]
     dtype: str | None = None
-    initializer: Any = None
+    initializer: str | None = None
 
     @property
     def written(self) -> Any:

@@ -157,8 +157,8 @@ def _drafted(
             tried.append((bare, Unknown(f"{owner}: {initializer.reason}")))
             listed.append(bare)
         else:
-            tried.append((bare, initializer))
             listed.append(replace(bare, initializer=initializer))
+            tried.append((bare, listed[-1].written))
     # Numbers in Keras's names count variables, which are seldom alike: nothing becomes a repeat.
     data = {"seed": 0, "dtype": dtype, "layout": "keras", "layers": fold(listed, VARIABLES)}
     if any(owner.kind == "Normalization" for owner in owners):

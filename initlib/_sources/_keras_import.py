@@ -32,7 +32,9 @@ def import_keras() -> Any:
     if loaded is not None:
         return loaded
     if not _installed("keras"):
-        raise KerasMissingError("this needs Keras: pip install 'initgen[keras]'")
+        raise KerasMissingError(
+            "this needs keras, which isn't installed: pip install 'initgen[keras]'"
+        )
     home = os.environ.get("KERAS_HOME")
     settings = (Path(home) if home else Path("~/.keras").expanduser()) / "keras.json"
     wanted = os.environ.get("KERAS_BACKEND")

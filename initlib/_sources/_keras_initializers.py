@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +14,11 @@ from initlib._formats import shorten
 # What a call can say in so many characters is easier to read than a config.
 LONGEST = 200
 
-
 Axes = tuple[list[int], list[int]]
 
 
-def written(config: Any, axes: Axes | None = None) -> Any:
-    """Return an initializer's config as a call where that is short, else as a config.
+def written(config: Any, axes: Axes | None = None) -> str:
+    """Return an initializer's config as a call where that is short, else as JSON.
 
     A seed that is drawn anew each time is left out: it is the manifest's, and the tensor's name.
 
@@ -31,25 +31,26 @@ def written(config: Any, axes: Axes | None = None) -> Any:
     """
     if config is None:
         return "glorot_uniform"
-    if isinstance(config, dict) and is_custom(config):
+    if isinstance(config, dict) and (is_custom(config) or config.get("class_name") == "function"):
         raise RequestError(f"its initializer {shorten(name_of(config))} is custom")
     found = initializers.deserialize(config)
     entry = initializers.lookup(type(found).__name__)
+    if entry.group != "Keras":
+        raise RequestError(f"its initializer {shorten(name_of(config))} is none of Keras's")
     given = found.get_config()
     if axes and None in (given.get("input_axes", 0), given.get("output_axes", 0)):
         given["input_axes"], given["output_axes"] = axes
-    missing = object()
     arguments = {
         name: given[name]
-        for name in (*entry.required, *entry.arguments)
-        if name in given and given[name] != entry.arguments.get(name, missing)
+        for name, default in entry.arguments.items()
+        if name in given and given[name] != default
     }
     if isinstance(arguments.get("seed"), dict):
         del arguments["seed"]
     text = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     if len(text) > LONGEST or "{" in text:
-        return {"class_name": entry.name, "config": arguments}
-    return f"{entry.aliases[0]}({text})" if text else entry.aliases[0]
+        return json.dumps({"class_name": entry.name, "config": arguments})
+    return f"{entry.identifier}({text})" if text else entry.identifier
 
 
 def axes_of(equation: str) -> Axes | None:
@@ -84,7 +85,7 @@ def package_of(config: Mapping[str, Any]) -> str:
     return str(config.get("module", "keras")).split(".")[0]
 
 
-def forget_gate(units: Any, bias: Any) -> Any:
+def forget_gate(units: Any, bias: Any) -> str:
     """Return the initializer of an LSTM's bias whose forget gate begins at one.
 
     Args:
@@ -94,7 +95,7 @@ def forget_gate(units: Any, bias: Any) -> Any:
     call = written(bias)
     if call == "ones":
         return call
-    if not isinstance(call, str) or not isinstance(units, int):
+    if call.startswith("{") or not isinstance(units, int):
         raise RequestError("no manifest can have its initializer in a part")
     part = call if call.endswith(")") else f"{call}()"
     return f"concatenate([{units}, {units}, {2 * units}], [{part}, ones(), {part}])"

@@ -19,7 +19,7 @@ from initlib._errors import InitlibError, RequestError, StorageError
 from initlib._sources._keras_config import walk
 from initlib._sources._keras_initializers import axes_of, written
 
-NEEDED = "this needs Keras: pip install 'initgen[keras]'"
+NEEDED = "this needs keras, which isn't installed: pip install 'initgen[keras]'"
 
 
 @pytest.fixture(autouse=True)
@@ -282,6 +282,14 @@ def test_a_custom_model(drafted):
         (
             {"class_name": "Odd", "module": "my", "config": {}, "registered_name": "my>Odd"},
             "its initializer 'my>Odd' is custom",
+        ),
+        (
+            {"class_name": "function", "module": "builtins", "config": "drawn"},
+            "its initializer 'drawn' is custom",
+        ),
+        (
+            {"class_name": "FromFile", "module": "keras", "config": {"path": "secret"}},
+            "its initializer 'FromFile' is none of Keras's",
         ),
         ({"class_name": "RandomNormal", "config": {"stddev": -1}}, "stddev"),
         (5, "expected a config with a 'class_name', received 5"),

@@ -82,7 +82,7 @@ def test_settings_that_are_no_settings(installed):
 @pytest.mark.parametrize(
     ("there", "wanted", "message"),
     [
-        (["jax"], None, "this needs Keras: pip install 'initgen[keras]'"),
+        (["jax"], None, "this needs keras, which isn't installed: pip install 'initgen[keras]'"),
         (["keras"], None, "Keras needs tensorflow, which isn't installed; pip install jax"),
         (["keras", "jax"], "torch", "Keras needs torch, which isn't installed; pip install jax"),
         (["keras", "jax"], "toast", "Keras needs toast, which isn't installed; pip install jax"),
