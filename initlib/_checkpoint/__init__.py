@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from initlib._checkpoint._archive import read_config
 from initlib._checkpoint._checkpoint import Checkpoint, Stored, open_checkpoint, read_metadata
 from initlib._checkpoint._recognise import INDEX_SUFFIX
 
-__all__ = ["INDEX_SUFFIX", "Checkpoint", "Stored", "open_checkpoint", "read_metadata"]
+__all__ = [
+    "INDEX_SUFFIX",
+    "Checkpoint",
+    "Stored",
+    "open_checkpoint",
+    "read_config",
+    "read_metadata",
+]

@@ -9,12 +9,16 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from initlib._checkpoint._recognise import open_source, recognise
 from initlib._errors import StorageError
-from initlib._formats import FORMATS, Opened, Source, storage_errors
+from initlib._formats import FORMATS, Opened, Source, parse_json, storage_errors
 
 WEIGHTS = "model.weights.h5"
+CONFIG = "config.json"
+# Of a config, in bytes; what unpacks to more is meant to fill memory.
+MAX_CONFIG = 1 << 28
 
 # The local header before a member: its signature, and the lengths of what follows it.
 _HEADER = struct.Struct("<4s22xHH")
@@ -43,6 +47,31 @@ def open_archive(source: Source) -> Opened:
     except BaseException:
         weights.close()
         raise
+
+
+def read_config(path: Path) -> Any:
+    """Return the config of a model, in an archive or in a JSON file by itself; None if it has none.
+
+    Raises:
+        RequestError: there is no such file.
+        StorageError: it is damaged.
+    """
+    with open_source(path) as source:
+        if recognise(source) != "keras":
+            size, content = source.size, source.bytes_at(0, min(source.size, MAX_CONFIG))
+        else:
+            with (
+                storage_errors(path, "read as a zip archive", _ERRORS),
+                zipfile.ZipFile(source) as archive,
+            ):
+                if CONFIG not in archive.namelist():
+                    return None
+                size = archive.getinfo(CONFIG).file_size
+                content = archive.read(CONFIG) if size <= MAX_CONFIG else b""
+    if size > MAX_CONFIG:
+        raise StorageError(f"{path}: its config has {size} bytes, more than {MAX_CONFIG}")
+    with storage_errors(path, "read the config as JSON", (ValueError,)):
+        return parse_json(content)
 
 
 def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:

@@ -47,6 +47,17 @@ class Draft:
         return bool(self.missing)
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What stands for an initializer that a source doesn't tell.
+
+    Attributes:
+        reason: why not.
+    """
+
+    reason: str
+
+
 Missing = Sequence[tuple[str, str]]
 
 
@@ -65,7 +76,8 @@ def make_draft(
     Args:
         source: what it is the manifest of, as it was given.
         data: the manifest.
-        made: its tensors, each with the initializer that it gets from itself or from a rule.
+        made: its tensors, each with the initializer that it gets from itself or from a rule, None
+            if no rule fits, or why it is `Unknown`.
         comments: what the text says at its head, before the notes and what is missing.
         missing: names of what isn't in the manifest, and why.
         notes: what else is to be known.
@@ -102,6 +114,8 @@ class _Filling:
         """Return why a tensor can't be made."""
         if initializer is None:
             return "no rule fits"
+        if isinstance(initializer, Unknown):
+            return initializer.reason
         key = repr(initializer), leaf.shape, leaf.dtype
         if key not in self._known:
             self._known[key] = self._tried(leaf, initializer)

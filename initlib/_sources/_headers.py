@@ -14,6 +14,7 @@ from initlib._formats import Entry
 from initlib._provenance import Record, checksum, read_record
 from initlib._sources._draft import Draft, base, make_draft, sentence, unlistable
 from initlib._sources._fold import Leaf, blocks, fold
+from initlib._sources._keras import of_archive
 from initlib._sources._rules import BLOCKS, Rule, Rules, read_rules
 from initlib._sources._text import as_text
 from initlib._sources._torch_names import of_torch
@@ -26,6 +27,8 @@ def of_checkpoint(source: str | os.PathLike[str], rules: str | None) -> Draft:
         name = os.fspath(source)
         notes: tuple[str, ...] = ()
         if chosen is None:
+            if checkpoint.format == "keras" and (draft := of_archive(name, checkpoint)) is not None:
+                return draft
             record, notes = _own(checkpoint)
             if record is not None:
                 return _given_back(name, checkpoint, record)

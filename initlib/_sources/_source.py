@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 
+from initlib._checkpoint import INDEX_SUFFIX
 from initlib._errors import RequestError
 from initlib._sources._draft import Draft
 from initlib._sources._extras import extra
 from initlib._sources._headers import of_checkpoint
+from initlib._sources._keras import of_config
 
 
 def manifest(source: str | os.PathLike[str], *, rules: str | None = None) -> Draft:
@@ -33,6 +35,8 @@ def manifest(source: str | os.PathLike[str], *, rules: str | None = None) -> Dra
     name = os.fspath(source)
     if name.startswith(("hf:", "torch:")):
         return _of_code(name, rules)
+    if rules is None and name.endswith(".json") and not name.endswith(INDEX_SUFFIX):
+        return of_config(source)
     return of_checkpoint(source, rules)
 
 

@@ -193,12 +193,12 @@ def find(config: dict[str, Any], custom: dict[str, Any]) -> Any:
     """Return the class or function that a config names: custom ones first, as in Keras."""
     name = config["class_name"]
     if name == "function":
-        name = config.get("config")
+        name = str(config.get("config"))
     for key in (config.get("registered_name"), name):
         if isinstance(key, str) and key in custom:
             return custom[key]
     module = config.get("module", "keras")
-    if name in IDENTIFIERS and module and module.split(".")[0] in _BUILT_IN_PACKAGES:
+    if name in IDENTIFIERS and str(module).split(".")[0] in _BUILT_IN_PACKAGES:
         return IDENTIFIERS[name]
     if name in IDENTIFIERS or "module" in config:
         hint = f" of module {module}; pass a custom one in custom_objects, or register it"
