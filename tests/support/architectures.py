@@ -67,7 +67,8 @@ def assert_alike(name, ours, theirs):
     """Compare two tensors: the same constant, or mean and stddev within sampling error."""
     assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), name
     ours, theirs = (each.astype(np.float64).ravel() for each in (ours, theirs))
-    if ours.size == 0 or np.array_equal(ours, theirs):
+    # What is computed may differ in its last bits.
+    if ours.size == 0 or np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max():
         return
     deviation = theirs.std()
     assert deviation > 0, name
