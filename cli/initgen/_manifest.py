@@ -21,8 +21,9 @@ def manifest(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A checkpoint: safetensors, HDF5, .keras, or a folder or index of shards.  Or a "
-            "model: hf:FOLDER or hf:TYPE of transformers', or torch:FILE.py:FACTORY, which is run.",
+            help="A checkpoint: safetensors, HDF5, or a folder or index of shards.  Or a model: "
+            "a .keras archive or .json config, hf:FOLDER or hf:TYPE of transformers', or "
+            "torch:FILE.py:FACTORY, which is run.",
         ),
     ],
     rules: Annotated[
@@ -30,7 +31,7 @@ def manifest(
         typer.Option(
             metavar="NAME|FILE",
             help="What is initialised how: gpt2, keras, llama, torch, or a manifest with rules.  "
-            "[default: the file's own manifest; keras for HDF5, torch for safetensors]",
+            "[default: what the source says itself; keras for HDF5, torch for safetensors]",
         ),
     ] = None,
     output: Annotated[

@@ -20,12 +20,13 @@ def manifest(source: str | os.PathLike[str], *, rules: str | None = None) -> Dra
     what initialises each of them is observed. What differs in a number alone becomes a `repeat`.
 
     Args:
-        source: a safetensors or HDF5 file, a folder or an index of shards, or a `.keras`;
+        source: a safetensors or HDF5 file, or a folder or an index of shards; a Keras model as a
+            `.keras` archive, whose layers' configs name their initializers, or as a `.json` config;
             "hf:FOLDER" with a config.json, or "hf:TYPE" for a model type's default config;
             "torch:FILE.py:FACTORY" or "torch:PACKAGE.MODULE:FACTORY", which is run.
         rules: for checkpoints "gpt2", "keras", "llama", "torch", or a manifest whose rules, vars
             and layout are taken; a variable n_layers becomes the number of blocks. None is the
-            file's own manifest or, where it has none, "keras" for HDF5 and "torch" for safetensors.
+            source's own word or, where it has none, "keras" for HDF5 and "torch" for safetensors.
 
     Raises:
         RequestError: there is no such source, there are no such rules, a model can't be built, or
