@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from initlib import _manifest
 from initlib._errors import ManifestError
 from initlib._formats import shorten
 from initlib._plan import MAX_RANK, make_plan
-from initlib._sources._fold import Leaf
+from initlib._sources._fold import Leaf, fold
 from initlib._sources._text import as_text
 
 
@@ -63,10 +64,11 @@ Missing = Sequence[tuple[str, str]]
 
 def make_draft(
     source: str,
+    title: str,
     data: dict[str, Any],
     made: Iterable[tuple[Leaf, Any]],
-    comments: Sequence[str],
     *,
+    comments: Sequence[str] = (),
     missing: Missing = (),
     notes: tuple[str, ...] = (),
     rules: str | None = None,
@@ -75,10 +77,11 @@ def make_draft(
 
     Args:
         source: what it is the manifest of, as it was given.
+        title: the same for people, at the text's head, where counts follow it.
         data: the manifest.
         made: its tensors, each with the initializer that it gets from itself or from a rule, None
             if no rule fits, or why it is `Unknown`.
-        comments: what the text says at its head, before the notes and what is missing.
+        comments: what the text says next, before the notes and what is missing.
         missing: names of what isn't in the manifest, and why.
         notes: what else is to be known.
         rules: where the initializers are from, if not from the source.
@@ -88,8 +91,49 @@ def make_draft(
         count, total = count + 1, total + math.prod(leaf.shape)
         if problem := filling.problem(leaf, initializer):
             found.append((leaf.name, problem))
-    head = [*comments, *map(sentence, notes), *_marks(found)]
+    counts = f"{title}: {count:,} tensors, {total:,} parameters."
+    head = [counts, *comments, *map(sentence, notes), *_marks(found)]
     return Draft(source, as_text(data, head), data, rules, count, total, tuple(found), notes)
+
+
+def draft_each(
+    source: str,
+    title: str,
+    made: Sequence[tuple[Leaf, str | Unknown]],
+    *,
+    layout: str,
+    taken: Collection[str] = (),
+    comments: Sequence[str] = (),
+    missing: Missing = (),
+    notes: tuple[str, ...] = (),
+) -> Draft:
+    """Return the draft of tensors of which the source tells each one's initializer, or doesn't.
+
+    Args:
+        source: see `make_draft`.
+        title: likewise.
+        made: the tensors, with their dtypes, and of each the initializer.
+        layout: in which shapes are written.
+        taken: see `fold`.
+        comments: see `make_draft`.
+        missing: likewise.
+        notes: likewise.
+    """
+    dtype = common_dtype(leaf.dtype or "" for leaf, _ in made)
+    leaves, tried = [], []
+    for leaf, initializer in made:
+        known = None if isinstance(initializer, Unknown) else initializer
+        own = None if leaf.dtype == dtype else leaf.dtype
+        leaves.append(replace(leaf, dtype=own, initializer=known))
+        tried.append((leaves[-1], initializer if known is None else leaves[-1].written))
+    data = {"seed": 0, "dtype": dtype, "layout": layout, "layers": fold(leaves, taken)}
+    return make_draft(source, title, data, tried, comments=comments, missing=missing, notes=notes)
+
+
+def common_dtype(names: Iterable[str]) -> str:
+    """Return the dtype that most tensors have, which a manifest names once."""
+    counted = Counter(names).most_common(1)
+    return counted[0][0] if counted else "float32"
 
 
 def unlistable(name: str, shape: Sequence[int]) -> str | None:

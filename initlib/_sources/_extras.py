@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from initlib._errors import RequestError
 
 
+def lacking(module: str, name: str) -> str:
+    """Return the line that says which module isn't there and which extra brings it."""
+    return f"this needs {module}, which isn't installed: pip install 'initgen[{name}]'"
+
+
 @contextmanager
 def extra(name: str) -> Iterator[None]:
     """Turn the lack of what an extra of initgen's brings along into a line that says so.
@@ -19,6 +24,4 @@ def extra(name: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        raise RequestError(
-            f"this needs {missing}, which isn't installed: pip install 'initgen[{name}]'"
-        ) from error
+        raise RequestError(lacking(missing, name)) from error

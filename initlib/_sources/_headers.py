@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from initlib._checkpoint import Checkpoint, open_checkpoint
 from initlib._dtypes import dtype_name
 from initlib._formats import Entry
 from initlib._provenance import Record, checksum, read_record
-from initlib._sources._draft import Draft, base, make_draft, sentence, unlistable
+from initlib._sources._draft import Draft, base, common_dtype, make_draft, sentence, unlistable
 from initlib._sources._fold import Leaf, blocks, fold
 from initlib._sources._keras import of_archive
 from initlib._sources._rules import BLOCKS, Rule, Rules, read_rules
@@ -83,20 +82,23 @@ def _drafted(source: str, checkpoint: Checkpoint, rules: Rules, notes: tuple[str
         else:
             missing.append((entry.name, problem))
     ruled = {entry.name: rules.fitting(entry.name) for entry in entries}
-    names = Counter(dtype_name(entry.dtype) for entry in entries)
-    dtype = names.most_common(1)[0][0] if names else "float32"
+    dtype = common_dtype(dtype_name(entry.dtype) for entry in entries)
     leaves = _leaves(entries, rules, ruled, dtype)
     made = []
     for leaf in leaves:
         rule = ruled[leaf.name]
         made.append((leaf, leaf.initializer or (rule and rule.initializer)))
-    total = sum(entry.size for entry in entries)
-    comments = [
-        f"What is in {base(source)}: {len(entries):,} tensors, {total:,} parameters.",
-        f"How they are initialised is a guess from their names (--rules {base(rules.name)}).",
-    ]
-    data = _data(leaves, rules, ruled, dtype)
-    return make_draft(source, data, made, comments, missing=missing, notes=notes, rules=rules.name)
+    guess = f"How they are initialised is a guess from their names (--rules {base(rules.name)})."
+    return make_draft(
+        source,
+        f"What is in {base(source)}",
+        _data(leaves, rules, ruled, dtype),
+        made,
+        comments=[guess],
+        missing=missing,
+        notes=notes,
+        rules=rules.name,
+    )
 
 
 def _leaves(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,8 @@ from initlib._checkpoint import Checkpoint, read_config
 from initlib._dtypes import DTYPES, dtype_name
 from initlib._errors import RequestError
 from initlib._formats import Entry, shorten
-from initlib._sources._draft import Draft, Unknown, base, make_draft, unlistable
-from initlib._sources._fold import VARIABLES, Leaf, fold
+from initlib._sources._draft import Draft, Unknown, base, draft_each, unlistable
+from initlib._sources._fold import VARIABLES, Leaf
 from initlib._sources._keras_config import Walk, is_object, plain, walk
 from initlib._sources._keras_import import KerasMissingError
 from initlib._sources._keras_initializers import name_of
@@ -146,30 +144,26 @@ def _drafted(
     notes: list[str],
 ) -> Draft:
     """Return the draft of a model, of whose variables each has its dtype and its initializer."""
-    dtypes = Counter(leaf.dtype for leaf, _ in made)
-    dtype = dtypes.most_common(1)[0][0] if dtypes else "float32"
-    tried, listed, owners = [], [], set()
+    told, owners, unknown = [], [], False
     for leaf, initializer in made:
-        bare = Leaf(leaf.name, leaf.shape, None if leaf.dtype == dtype else leaf.dtype)
         owner = found.owner(leaf.name)
-        owners.add(owner)
+        owners.append(owner)
         if isinstance(initializer, Unknown):
-            tried.append((bare, Unknown(f"{owner}: {initializer.reason}")))
-            listed.append(bare)
-        else:
-            listed.append(replace(bare, initializer=initializer))
-            tried.append((bare, listed[-1].written))
-    # Numbers in Keras's names count variables, which are seldom alike: nothing becomes a repeat.
-    data = {"seed": 0, "dtype": dtype, "layout": "keras", "layers": fold(listed, VARIABLES)}
+            unknown, initializer = True, Unknown(f"{owner}: {initializer.reason}")
+        told.append((leaf, initializer))
     if any(owner.kind == "Normalization" for owner in owners):
         notes = [*notes, _STATISTICS]
-    unknown = [each for each in listed if each.initializer is None]
     if unknown and any(owner.custom for owner in owners):
         notes = [*notes, _CUSTOM]
-    total = sum(math.prod(leaf.shape) for leaf, _ in made)
     model = f"{shorten(str(config['config'].get('name')))} ({shorten(name_of(config))[1:-1]})"
-    comments = [
-        f"The Keras model {model} of {base(source)}: {len(made):,} tensors, {total:,} parameters.",
-        "How they are initialised is in the configs of its layers.",
-    ]
-    return make_draft(source, data, tried, comments, missing=missing, notes=tuple(notes))
+    return draft_each(
+        source,
+        f"The Keras model {model} of {base(source)}",
+        told,
+        layout="keras",
+        # Numbers in Keras's names count variables, seldom alike ones: nothing becomes a repeat.
+        taken=VARIABLES,
+        comments=["How they are initialised is in the configs of its layers."],
+        missing=missing,
+        notes=tuple(notes),
+    )

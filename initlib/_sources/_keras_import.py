@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from initlib._errors import RequestError
+from initlib._sources._extras import lacking
 
 # Keras's backends, the quickest to start first, and the packages that they need.
 _BACKENDS = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow", "numpy": "jax"}
@@ -32,9 +33,7 @@ def import_keras() -> Any:
     if loaded is not None:
         return loaded
     if not _installed("keras"):
-        raise KerasMissingError(
-            "this needs keras, which isn't installed: pip install 'initgen[keras]'"
-        )
+        raise KerasMissingError(lacking("keras", "keras"))
     home = os.environ.get("KERAS_HOME")
     settings = (Path(home) if home else Path("~/.keras").expanduser()) / "keras.json"
     wanted = os.environ.get("KERAS_BACKEND")

@@ -19,6 +19,7 @@ from initlib._sources._draft import Unknown
 from initlib._sources._keras_config import customs
 from initlib._sources._keras_import import import_keras
 from initlib._sources._keras_initializers import written
+from initlib._sources._laws import Law, Parts
 
 # Elements of a variable that are looked at where no initializer makes them, and how many parts
 # these may have.
@@ -158,18 +159,13 @@ def _observed(keras: Any, name: str, variable: Any, seeds: set[int]) -> Observed
 def _in_parts(values: npt.NDArray[Any]) -> str | None:
     """Return the initializer of values that are few constants, one after the other."""
     flat = values.ravel()
-    ends = [*np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size]
-    parts = [_constant(flat[end - 1].item()) for end in ends]
-    if len(parts) == 1:
-        return parts[0].removesuffix("()")
-    if values.ndim > 1 or len(parts) > min(_PARTS, flat.size // 2):
+    starts = [0, *(np.flatnonzero(flat[1:] != flat[:-1]) + 1).tolist()]
+    laws = [Law("constant", (flat[start].item(),)) for start in starts]
+    if len(laws) == 1:
+        return laws[0].call()
+    if values.ndim > 1 or len(laws) > min(_PARTS, flat.size // 2):
         return None
-    sizes = np.diff([0, *ends]).tolist()
-    return f"concatenate({sizes}, [{', '.join(parts)}])"
-
-
-def _constant(value: Any) -> str:
-    return {0: "zeros()", 1: "ones()"}.get(value, f"constant(value={value!r})")
+    return Parts(tuple(zip(starts, laws, strict=True)), flat.size).written(flat.size)
 
 
 def _first(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,14 +14,12 @@ import torch
 from initlib import _custom
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError
-from initlib._sources._draft import Draft, make_draft, unlistable
-from initlib._sources._fold import Leaf, fold
-from initlib._sources._torch_laws import Computed, Formula, Law, Parts, Structure
+from initlib._sources._draft import Draft, Unknown, draft_each, unlistable
+from initlib._sources._fold import Leaf
+from initlib._sources._laws import Computed, Formula, Law, Parts, Structure
 from initlib._sources._torch_observe import Observer, observed
 from initlib._sources._torch_replay import UnknowableError, key_of
 from initlib._sources._values import initializer_of
-
-UNINITIALISED = "nothing initialises it"
 
 
 def of_module(source: str) -> Draft:
@@ -96,25 +93,15 @@ def tensors_of(state: Mapping[str, Any], tied: Mapping[str, str]) -> Tensors:
 
 def drafted(source: str, title: str, tensors: Tensors, observer: Observer) -> Draft:
     """Return the draft of what was observed."""
-    leaves, missing = [], []
-    names = {name: _dtype(tensor) for name, tensor in tensors.tensors.items()}
-    dtype = Counter(names.values()).most_common(1)[0][0] if names else "float32"
+    made, missing = [], []
     for name, tensor in tensors.tensors.items():
-        shape = tuple(tensor.shape)
-        if problem := unlistable(name, shape) or _unknown(names[name]):
+        shape, dtype = tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
+        if problem := unlistable(name, shape) or _unreadable(dtype):
             missing.append((name, problem))
-            continue
-        initializer, problem = _initializer(tensor, observer)
-        own = None if names[name] == dtype else names[name]
-        leaves.append(Leaf(name, shape, own, initializer))
-        if problem:
-            missing.append((name, problem))
-    data = {"seed": 0, "dtype": dtype, "layout": "torch", "layers": fold(leaves)}
-    known = [(leaf, leaf.written) for leaf in leaves if leaf.initializer is not None]
-    total = sum(tensor.numel() for tensor in tensors.tensors.values())
-    comments = [f"{title}: {len(names):,} tensors, {total:,} parameters."]
+        else:
+            made.append((Leaf(name, shape, dtype), _initializer(tensor, observer)))
     notes = tuple(_notes(tensors))
-    return make_draft(source, data, known, comments, missing=missing, notes=notes)
+    return draft_each(source, title, made, layout="torch", missing=missing, notes=notes)
 
 
 def _notes(tensors: Tensors) -> Iterator[str]:
@@ -124,43 +111,39 @@ def _notes(tensors: Tensors) -> Iterator[str]:
         yield f"left out: {name} is no tensor"
 
 
-def _dtype(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _unknown(dtype: str) -> str | None:
+def _unreadable(dtype: str) -> str | None:
     return None if dtype in DTYPES else f"its dtype {dtype} is none of {', '.join(DTYPES)}"
 
 
-def _initializer(tensor: torch.Tensor, observer: Observer) -> tuple[str | None, str | None]:
-    """Return a tensor's initializer, or what is to be said where there is none."""
+def _initializer(tensor: torch.Tensor, observer: Observer) -> str | Unknown:
+    """Return a tensor's initializer."""
     shape = tuple(tensor.shape)
     match observer.state(tensor):
         case None:
-            return None, UNINITIALISED
+            return Unknown("nothing initialises it")
         case Law() as law:
-            return law.call(shape), None
+            return law.call(shape)
         case Formula() as formula:
-            return formula.call(), None
+            return formula.call()
         case Structure(written, of) if of == shape:
-            return written, None
+            return written
         case Parts() as parts:
-            call = parts.written(shape[0] if shape else 0)
             incomplete = any(law is None for _, law in parts.runs)
             problem = "a part of it is never initialised" if incomplete else "its parts cut rows"
-            return call, None if call else problem
+            return parts.written(shape[0] if shape else 0) or Unknown(problem)
         case Computed() | Structure():
             return _computed(tensor, observer)
 
 
-def _computed(tensor: torch.Tensor, observer: Observer) -> tuple[str | None, str | None]:
+def _computed(tensor: torch.Tensor, observer: Observer) -> str | Unknown:
     try:
         values = observer.log.value(tensor)
     except UnknowableError as error:
-        return None, str(error)
+        return Unknown(str(error))
     except Exception as error:
-        return None, f"its values can't be computed: {error}"
-    if values.dtype == torch.bfloat16 or values.element_size() == 1:
-        values = values.float() if values.is_floating_point() else values
-    written = initializer_of(np.asarray(values.detach().numpy()))
-    return written, None if written else "it is computed, and too large for a manifest"
+        return Unknown(f"its values can't be computed: {error}")
+    # NumPy has no bfloat16 and no float8.
+    if values.is_floating_point() and (values.dtype == torch.bfloat16 or values.itemsize == 1):
+        values = values.float()
+    found = initializer_of(np.asarray(values.detach().numpy()))
+    return found or Unknown("it is computed, and too large for a manifest")

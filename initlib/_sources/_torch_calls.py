@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from initlib._sources._torch_laws import Computed, Law, State, Structure, number
+from initlib._sources._laws import Computed, Law, State, Structure, number
 from initlib.initializers import calculate_gain
 
 

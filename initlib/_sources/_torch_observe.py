@@ -19,8 +19,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from initlib._sources._laws import Computed, Law, Parts, State
 from initlib._sources._torch_calls import state_of_call
-from initlib._sources._torch_laws import Computed, Law, Parts, State
 from initlib._sources._torch_operations import FACTORIES, RANDOM_FACTORIES, joined, operate
 from initlib._sources._torch_replay import Event, Log, key_of, tensors_in
 
@@ -127,9 +127,10 @@ class Observer(TorchDispatchMode):  # type: ignore[misc]
         """Work out what an operation makes of what it writes to and returns."""
         name = func.overloadpacket.__name__
         before = {key_of(each) for each in tensors_in((args, kwargs))}
+        named = list(_named(func, args, kwargs))
         written = [
             value
-            for argument, value in _named(func, args, kwargs)
+            for argument, value in named
             if argument.alias_info is not None
             and argument.alias_info.is_write
             and isinstance(value, torch.Tensor)
@@ -137,7 +138,8 @@ class Observer(TorchDispatchMode):  # type: ignore[misc]
         made = [each for each in tensors_in(result) if key_of(each) not in before]
         if not written and not made:
             return
-        state = self._result(name, func, args, kwargs)
+        given = {argument.name: value for argument, value in named}
+        state = self._result(name, given, args, kwargs)
         anew = bool(made) or name in _ANEW
         self._log((func, args, kwargs, result), [*written, *made], anew=anew)
         for tensor in (*written, *made):
@@ -151,9 +153,11 @@ class Observer(TorchDispatchMode):  # type: ignore[misc]
         whole = frozenset(key_of(each) for each in tensors if anew and _covers(each))
         self.log.add(Event(*call, keys, whole))
 
-    def _result(self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> State:
+    def _result(
+        self, name: str, given: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> State:
+        """Return what is known of what an operation writes, `given` being all its arguments."""
         plain = name.rstrip("_")
-        given = {argument.name: value for argument, value in _named(func, args, kwargs)}
         if plain in FACTORIES:
             return FACTORIES[plain](given)
         if plain in RANDOM_FACTORIES:

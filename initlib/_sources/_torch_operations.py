@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from initlib._sources._torch_laws import Computed, Formula, Law, Parts, State, Structure, number
+from initlib._sources._laws import Computed, Formula, Law, Parts, State, Structure, number
 
 Given = Mapping[str, Any]
 

@@ -81,7 +81,7 @@ class Log:
             memory = _Memory()
             for index in sorted(self._needed(tensor)):
                 memory.run(self.events[index])
-            return memory.tensor(tensor).clone()
+            return memory.real(tensor).clone()
 
     def _needed(self, tensor: torch.Tensor) -> set[int]:
         """Return which calls a tensor's values come from."""
@@ -114,7 +114,7 @@ class _Memory:
 
     def run(self, event: Event) -> None:
         """Do again what a call did."""
-        args, kwargs = tree_map(self._real, (event.args, event.kwargs))
+        args, kwargs = tree_map(self.real, (event.args, event.kwargs))
         if "device" in kwargs:
             kwargs["device"] = torch.device("cpu")
         result = event.function(*args, **kwargs)
@@ -125,13 +125,8 @@ class _Memory:
                 laid = torch.empty_strided(virtual.size(), virtual.stride(), dtype=virtual.dtype)
                 self._storages[key_of(virtual)] = laid.copy_(real).untyped_storage()
 
-    def tensor(self, virtual: torch.Tensor) -> torch.Tensor:
-        """Return the tensor with memory for one without."""
-        real = self._real(virtual)
-        assert isinstance(real, torch.Tensor)  # noqa: S101
-        return real
-
-    def _real(self, value: Any) -> Any:
+    def real(self, value: Any) -> Any:
+        """Return the tensor with memory for one without, and anything else as it is."""
         if not isinstance(value, torch.Tensor) or not value.is_meta:
             return value
         key = key_of(value)

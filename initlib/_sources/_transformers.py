@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from initlib import _custom
@@ -84,7 +85,7 @@ def _model_class(config: Any, name: str) -> Any:
         found = getattr(transformers, mapping).get(type(config), None)
         if found is not None:
             return found[0] if isinstance(found, list | tuple) else found
-    module = sys.modules[type(config).__module__].__name__.replace(".configuration_", ".modeling_")
+    module = type(config).__module__.replace(".configuration_", ".modeling_")
     with _custom.guard(f"importing {module}"):
         models = vars(importlib.import_module(module)).values()
     for found in models:
@@ -100,15 +101,9 @@ def _tensors(model: Any) -> Tensors:
     ignored = set(model._keys_to_ignore_on_save or ())
     kept = {name: value for name, value in state.items() if name not in ignored}
     found = tensors_of(kept, model.all_tied_weights_keys)
-    return Tensors(_as_saved(model, found.tensors), found.tied, found.skipped)
-
-
-def _as_saved(model: Any, tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-    """Return tensors by the names in files, where a model has others in memory."""
-    from transformers.core_model_loading import revert_weight_conversion
-
-    saved: Mapping[str, torch.Tensor] = revert_weight_conversion(model, dict(tensors))
-    return saved
+    # Some models have other tensors in memory than in files.
+    saved: Mapping[str, torch.Tensor] = revert_weight_conversion(model, dict(found.tensors))
+    return replace(found, tensors=saved)
 
 
 @contextmanager

@@ -8,10 +8,12 @@ takes are attributes, too: ``initlib.initializers.he_normal`` is `HeNormal`, and
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from initlib._seeds import SeedGenerator, draws_for
 from initlib.initializers import jax, torch
 from initlib.initializers._base import Initializer, Target
-from initlib.initializers._catalogue import Entry, catalogue, lookup
 from initlib.initializers._concatenate import Concatenate
 from initlib.initializers._configs import register
 from initlib.initializers._constants import Constant, Identity, Ones, Zeros
@@ -31,7 +33,6 @@ from initlib.initializers._positions import Arange, RotaryInvFreq, Sinusoidal
 from initlib.initializers._random import RandomNormal, RandomUniform, TruncatedNormal
 from initlib.initializers._registry import (
     IDENTIFIERS,
-    Maker,
     deserialize,
     get,
     serialize,
@@ -56,6 +57,9 @@ from initlib.initializers._torch import (
     XavierUniform,
     calculate_gain,
 )
+
+if TYPE_CHECKING:
+    from initlib.initializers._catalogue import Entry, catalogue, lookup
 
 __all__ = [
     "IDENTIFIERS",
@@ -115,7 +119,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Maker:
+def __getattr__(name: str) -> Any:
+    # People ask for the catalogue; a run that makes values does without.
+    if name in ("Entry", "catalogue", "lookup"):
+        return getattr(import_module("initlib.initializers._catalogue"), name)
     try:
         return IDENTIFIERS[name]
     except KeyError:

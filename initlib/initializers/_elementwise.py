@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from initlib._errors import RequestError, did_you_mean
-from initlib.initializers._base import Array, Target
+from initlib.initializers._base import Array, Target, pieces
 from initlib.initializers._configs import encode
 from initlib.initializers._random import Drawn, Seeded
 from initlib.initializers._rounding import round_once
 
-# Values that are made at once, which bounds the temporary arrays to a few MiB.
-PIECE = 1 << 16
 MAX_LENGTH = 1000
 MAX_DEPTH = 50
 
@@ -77,13 +75,12 @@ class Elementwise(Seeded):
         """Write elements start .. start + out.size of the target into `out`."""
         wide = np.dtype(np.float64 if target.dtype == np.float64 else np.float32)
         source = Target(target.shape, wide, target.stream, target.layout)
-        for first in range(0, out.size, PIECE):
-            part = out[first : first + PIECE]
-            draws = np.empty(part.size, wide)
-            self.of.fill(draws, start + first, source)
+        for piece, index in pieces(out, start):
+            draws = np.empty(piece.size, wide)
+            self.of.fill(draws, int(index[0]), source)
             with np.errstate(all="ignore"):
                 values = self._function(draws.astype(np.float64))
-            part[:] = round_once(np.broadcast_to(values, part.shape), target.dtype)
+            piece[:] = round_once(np.broadcast_to(values, piece.shape), target.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as what JSON can hold."""

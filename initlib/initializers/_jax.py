@@ -131,7 +131,22 @@ class JaxVarianceScaling(Drawn):
         }
 
 
-class JaxOrthogonal(Seeded):
+class _Columns(Seeded):
+    """Base of those that are made of an orthogonal matrix with JAX's arguments."""
+
+    tolerance = Orthogonal.tolerance
+
+    def __init__(self, scale: float = 1.0, column_axis: int = -1, seed: Any = None) -> None:
+        super().__init__(seed)
+        self.scale, self.column_axis = as_number("scale", scale), column(column_axis)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, as what JSON can hold."""
+        config = {"scale": self.scale, "column_axis": self.column_axis}
+        return {**super().get_config(), **config}
+
+
+class JaxOrthogonal(_Columns):
     """Orthogonal, read as a matrix of which any axis may be the columns. It is made whole.
 
     Formula: W W^T = scale^2 I or W^T W = scale^2 I
@@ -146,12 +161,6 @@ class JaxOrthogonal(Seeded):
     Raises:
         RequestError: an argument is wrong.
     """
-
-    tolerance = Orthogonal.tolerance
-
-    def __init__(self, scale: float = 1.0, column_axis: int = -1, seed: Any = None) -> None:
-        super().__init__(seed)
-        self.scale, self.column_axis = as_number("scale", scale), column(column_axis)
 
     def check(self, target: Target) -> None:
         """Raise RequestError if the target has no such axis, or its dtype is unfit."""
@@ -169,13 +178,8 @@ class JaxOrthogonal(Seeded):
         moved = replace(target, shape=(*others, columns), layout="keras")
         return np.moveaxis(Orthogonal(self.scale, 0).whole(moved), -1, self.column_axis)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as what JSON can hold."""
-        config = {"scale": self.scale, "column_axis": self.column_axis}
-        return {**super().get_config(), **config}
 
-
-class DeltaOrthogonal(Seeded):
+class DeltaOrthogonal(_Columns):
     """A convolution whose kernel is zero but for an orthogonal matrix at its center.
 
     Shapes are those of 1 to 3 kernel axes: (...kernel, in, out) and, in torch's layout,
@@ -195,11 +199,8 @@ class DeltaOrthogonal(Seeded):
         RequestError: an argument is wrong.
     """
 
-    tolerance = Orthogonal.tolerance
-
     def __init__(self, scale: float = 1.0, column_axis: int = -1, seed: Any = None) -> None:
-        super().__init__(seed)
-        self.scale, self.column_axis = as_number("scale", scale), column(column_axis)
+        super().__init__(scale, column_axis, seed)
         if not -2 <= self.column_axis < 2:
             raise RequestError(f"expected a column_axis of a matrix, received {column_axis}")
 
@@ -233,11 +234,6 @@ class DeltaOrthogonal(Seeded):
         if target.layout == "torch":
             matrix, kernel = target.shape[:2], target.shape[2:]
         return replace(target, shape=matrix), kernel
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as what JSON can hold."""
-        config = {"scale": self.scale, "column_axis": self.column_axis}
-        return {**super().get_config(), **config}
 
 
 def column(column_axis: Any) -> int:

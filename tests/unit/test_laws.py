@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from initlib._manifest._expressions import evaluate
-from initlib._sources._torch_laws import Computed, Formula, Law, Parts, number
+from initlib._sources._laws import Computed, Formula, Law, Parts, number
 from initlib._sources._torch_operations import joined, operate
 
 NORMAL = Law("normal", (1.0, 0.5), draws=1)

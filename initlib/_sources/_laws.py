@@ -1,4 +1,4 @@
-"""What is known of a tensor's values while a model is built: a small algebra, without torch."""
+"""What is known of a tensor's values while a model is built: a small algebra, of no framework."""
 
 from __future__ import annotations
 
