@@ -231,6 +231,11 @@ def to_dtype(x, dtype):
     return math.copysign(float(round(Fraction(x) / step) * step), x)
 
 
+def clamp(x, first, last):
+    y = first if x <= first else x
+    return last if y >= last else y
+
+
 def inside(low, high, dtype, open_end):
     """The smallest and the largest number of `dtype` in the support."""
     if low == high:
@@ -243,7 +248,7 @@ def inside(low, high, dtype, open_end):
         # Below a power of two neighbours are closer.
         step = step_at(high - step / 4, dtype)
         last = (math.ceil(high / step) - 1) * step
-    return float(first), float(last)
+    return math.copysign(first, low), float(last)
 
 
 LARGEST = {
@@ -274,7 +279,7 @@ def element_between(i, mean, stddev, low, high, dtype, ids):
     if max(alpha**2, beta**2) - nu**2 <= Fraction(1, 2**60):
         return element(i, "uniform", low, high, dtype, ids, (first, last))
     x = between(draw(i, n, ids), mean, stddev, low, high, n)
-    return to_dtype(f(first if x <= first else last if x >= last else x), dtype)
+    return to_dtype(f(clamp(x, first, last)), dtype)
 
 
 def draw(i, n, ids):
@@ -311,7 +316,7 @@ def element(i, transform, a, b, dtype, ids, bounds=None):
             base, origin = 0.0, round(-low / step)
         k = draw(i, n, ids) >> 8 if n == 32 else draw(i, n, ids)
         x = f(f((k - origin) * f(float(step))) + f(base))
-    return to_dtype(first if x <= first else last if x >= last else x, dtype)
+    return to_dtype(clamp(x, first, last), dtype)
 
 
 DISTRIBUTIONS = {"normal": Normal, "truncated": TruncatedNormal, "uniform": Uniform}
@@ -330,6 +335,14 @@ def check(transform, a, b, dtype, seed, name, start, count):
 @pytest.mark.parametrize("transform", DISTRIBUTIONS)
 def test_many_values(transform, dtype):
     check(transform, -0.75, 1.25, dtype, 42, "dense/kernel", 1, 999)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("low", "high"), [(-1e-5, 1.0), (-1.0, 1e-5), (-1e-320, 1e-320)])
+def test_bounds_that_round_to_zero(low, high, dtype):
+    check("uniform", low, high, dtype, 42, "dense/kernel", 0, 99)
+    middle, stddev = (low + high) / 2, (high - low) / 4
+    check("truncated", middle, stddev, dtype, 42, "dense/kernel", 0, 99)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -372,6 +385,8 @@ def check_between(law, dtype, seed, name, start, count):
         (-30.0, 1.0, 0.0, 1.0),
         (1000.0, 1.0, -1.0, 0.0),
         (2.0, 0.25, 3.5, 8.0),
+        # In a narrow dtype the lowest value is a zero, with a sign.
+        (-2.0, 2.0**-7, -1e-5, 1.0),
         # Other laws make these.
         (0.0, 0.25, -0.5, 0.5),
         (0.0, 0.02, -2.0, 2.0),
