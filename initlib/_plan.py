@@ -26,8 +26,6 @@ from initlib.initializers import FromFile, Target
 
 # Where tensors lie side by side in memory, each starts at a multiple of so many bytes.
 ALIGNMENT = 64
-# NumPy's limit.
-MAX_RANK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +187,6 @@ class _Resolver:
     def __call__(self, spec: TensorSpec) -> TensorPlan:
         """Resolve one tensor."""
         dtype = DTYPES[spec.dtype]
-        if len(spec.shape) > MAX_RANK:
-            raise spec.where.error(f"{spec.name!r}: expected at most {MAX_RANK} dimensions")
         try:
             with guarded(spec.initializer):
                 initializer = self._initializer(spec.initializer)

@@ -8,11 +8,12 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, TypeVar
 
 from initlib._dtypes import as_dtype, dtype_name
 from initlib._errors import ManifestError, RequestError, StorageError, did_you_mean
 from initlib._garbage import no_collection
+from initlib._limits import limit, raising
 from initlib._manifest._expressions import Number, evaluate
 from initlib._manifest._json import load_json
 from initlib._manifest._lines import Lines, line_of
@@ -24,6 +25,7 @@ from initlib._manifest._yaml import load_yaml
 from initlib._stream import check_seed
 
 Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | IO[str] | IO[bytes]"
+Text = TypeVar("Text", str, bytes)
 
 
 def read(source: Source, *, seed: int | None = None, dtype: Any = None) -> Manifest:
@@ -67,7 +69,7 @@ def _load(source: Source) -> tuple[str, Path, Any, Lines | None]:
     standard = stream is sys.stdin
     name = "<stdin>" if standard else "<manifest>"
     # Bytes, so that bad UTF-8 is found by us and not by the stream.
-    content = getattr(stream, "buffer", stream).read()
+    content = _bounded(getattr(stream, "buffer", stream).read(limit("MANIFEST") + 1), name)
     return name, Path.cwd(), *_parse(content, name, "")
 
 
@@ -93,7 +95,8 @@ def _plain_value(value: Any) -> Any:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return _bounded(file.read(limit("MANIFEST") + 1), str(path))
     except FileNotFoundError:
         near = did_you_mean(path.name, _neighbours(path))
         raise RequestError(f"there is no file {str(path)!r}{near}") from None
@@ -101,6 +104,14 @@ def _content(path: Path) -> bytes:
         raise RequestError(f"expected a manifest file, received the folder {str(path)!r}") from None
     except OSError as error:
         raise StorageError(f"cannot read {str(path)!r}: {error.strerror}") from None
+
+
+def _bounded(content: Text, name: str) -> Text:
+    """Return a manifest's content, which a device could give without end."""
+    if len(content) > limit("MANIFEST"):
+        problem = f"the manifest is too large; {raising('MANIFEST')} bytes"
+        raise ManifestError(problem, source=name)
+    return content
 
 
 def _neighbours(path: Path) -> list[str]:

@@ -82,7 +82,9 @@ def test_every_name_is_described():
 
 def test_limits():
     limits = " ".join(PAGE.split("## Limits")[1].split())
-    for limit in (_expand.MAX_TENSORS, _yaml.MAX_ALIASED, _expressions.MAX_LENGTH):
+    for limit in (_yaml.MAX_ALIASED, _expressions.MAX_LENGTH, _names.MAX_NAME):
         assert f"{limit:,}" in limits
+    for name, default in _limits.DEFAULTS.items():
+        assert f"| {default:,} | `INITGEN_MAX_{name}` |" in limits
     assert f"{_expressions.MAX_DEPTH} levels" in limits
     assert f"{_validate.MAX_DEPTH} levels" in limits
