@@ -1,7 +1,7 @@
 """Give damaged and hostile data to everything that reads what strangers wrote.
 
 Workers change good inputs at random and keep, as a start for others, each input that is answered in
-a way that none was before. A worker that takes 2 s of processor time (or 20 s in all) for one input,
+a way that none was before. A worker that takes 2 s of processor time (or 20 s in all) for an input,
 500 MiB of memory, or that lets anything but initlib's own errors out, has found a fault: its input
 is written to tests/corpus/TARGET/, where the tests try it for ever. Exits with 1 if any was found.
 """
@@ -51,7 +51,7 @@ def main() -> int:
     options = parser.parse_args()
     begin = time.monotonic()
     workers = [_Worker(options, number) for number in range(options.workers)]
-    while any([worker.watch() for worker in workers]):
+    while sum(worker.watch() for worker in workers):
         time.sleep(0.05)
     counts: Counter[str] = sum((worker.counts() for worker in workers), Counter())
     found = sum(worker.found for worker in workers)
@@ -76,6 +76,7 @@ class _Worker:
     def start(self) -> None:
         """Start the process."""
         self.lives += 1
+        self.changed = time.monotonic()
         self.process = multiprocessing.get_context("fork").Process(target=_work, args=(self,))
         self.process.start()
 

@@ -8,4 +8,14 @@ from initlib._manifest._schema import schema
 from initlib._manifest._specs import InitializerSpec, TensorSpec, Where
 from initlib._manifest._yaml import flow
 
-__all__ = ["MAX_NAME", "MAX_RANK", "InitializerSpec", "Manifest", "TensorSpec", "Where", "flow", "read", "schema"]
+__all__ = [
+    "MAX_NAME",
+    "MAX_RANK",
+    "InitializerSpec",
+    "Manifest",
+    "TensorSpec",
+    "Where",
+    "flow",
+    "read",
+    "schema",
+]

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, TypeAlias, TypeVar
+from typing import IO, Any, TypeAlias
 
 from initlib._dtypes import as_dtype, dtype_name
 from initlib._errors import ManifestError, RequestError, StorageError, did_you_mean
@@ -25,7 +25,6 @@ from initlib._manifest._yaml import load_yaml
 from initlib._stream import check_seed
 
 Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | IO[str] | IO[bytes]"
-Text = TypeVar("Text", str, bytes)
 
 
 def read(source: Source, *, seed: int | None = None, dtype: Any = None) -> Manifest:
@@ -69,8 +68,8 @@ def _load(source: Source) -> tuple[str, Path, Any, Lines | None]:
     standard = stream is sys.stdin
     name = "<stdin>" if standard else "<manifest>"
     # Bytes, so that bad UTF-8 is found by us and not by the stream.
-    content = _bounded(getattr(stream, "buffer", stream).read(limit("MANIFEST") + 1), name)
-    return name, Path.cwd(), *_parse(content, name, "")
+    content: str | bytes = getattr(stream, "buffer", stream).read(limit("MANIFEST") + 1)
+    return name, Path.cwd(), *_parse(_bounded(content, name), name, "")
 
 
 def _plain(source: Mapping[str, Any]) -> Any:
@@ -93,7 +92,7 @@ def _plain_value(value: Any) -> Any:
         raise TypeError(f"received {show(value)}") from None
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path) -> str | bytes:
     try:
         with path.open("rb") as file:
             return _bounded(file.read(limit("MANIFEST") + 1), str(path))
@@ -106,7 +105,7 @@ def _content(path: Path) -> bytes:
         raise StorageError(f"cannot read {str(path)!r}: {error.strerror}") from None
 
 
-def _bounded(content: Text, name: str) -> Text:
+def _bounded(content: str | bytes, name: str) -> str | bytes:
     """Return a manifest's content, which a device could give without end."""
     if len(content) > limit("MANIFEST"):
         problem = f"the manifest is too large; {raising('MANIFEST')} bytes"

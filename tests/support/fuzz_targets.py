@@ -116,7 +116,9 @@ def verified(data):
 def folder():
     """A folder in memory, with the shards that indices may name."""
     memory = Path("/dev/shm")  # noqa: S108
-    root = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
+    root = Path(
+        tempfile.mkdtemp(prefix="fuzz-", dir=memory if os.access(memory, os.W_OK) else None)
+    )
     initlib.generate({"layers": [LAYER]}, root / "a.safetensors")
     return root
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from initlib._errors import ManifestError, RequestError, StorageError
-from initlib._manifest import _expand, read
+from initlib._manifest import read
 
 TABLE = yaml.safe_load((Path(__file__).parent / "bad_manifests.yaml").read_text(encoding="utf-8"))
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
@@ -85,9 +85,13 @@ def test_expansion_is_bounded(monkeypatch):
     monkeypatch.setenv("INITGEN_MAX_TENSORS", "1000")
     layer = {"name": "w{i}.{j}", "shape": [], "initializer": "zeros"}
     nested = {"repeat": {"i": 900}, "layers": [{"repeat": {"j": 900}, "layers": []}]}
-    with pytest.raises(ManifestError, match=r"layers\[1000\]: too many tensors; INITGEN_MAX_TENSORS"):
+    with pytest.raises(
+        ManifestError, match=r"layers\[1000\]: too many tensors; INITGEN_MAX_TENSORS"
+    ):
         list(read({"layers": [{**layer, "name": f"w{n}"} for n in range(1001)]}).tensors())
-    with pytest.raises(ManifestError, match=r"layers\[0\].layers\[0\].repeat: repeated too often in all"):
+    with pytest.raises(
+        ManifestError, match=r"layers\[0\].layers\[0\].repeat: repeated too often in all"
+    ):
         list(read({"layers": [nested]}).tensors())
     flat = {"repeat": {"i": 10, "j": 100}, "layers": [layer]}
     assert len(list(read({"layers": [flat]}).tensors())) == 1000
