@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterable
 from itertools import islice
 
-
 # Of a message in characters: what files say is in it, which can be endless.
 MAX_MESSAGE = 2000
 # Looking for what is near takes time by the square of the length, for each choice.
@@ -45,7 +44,8 @@ class StorageError(InitlibError, OSError):
 
 
 def shortened(text: str) -> str:
-    """Return a text without its middle if it is endless."""
+    """Return a text as one line, without its middle if it is endless."""
+    text = " ".join(text.splitlines())
     if len(text) <= MAX_MESSAGE:
         return text
     half = (MAX_MESSAGE - 5) // 2

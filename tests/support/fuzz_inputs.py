@@ -74,7 +74,7 @@ _TOKEN = re.compile(rb"[\w.]+|\s+|.", re.DOTALL)
 
 
 def changed(chance, pool, target):
-    """Return one of the inputs with a few things changed; most of `pool` has been found on the way."""
+    """Return one of the inputs with a few things changed."""
     data = bytearray(chance.choice(pool))
     ways = BITS if target in BINARY and chance.random() < 0.8 else TEXTS
     for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 5, 8))):

@@ -1,4 +1,4 @@
-"""What strangers' data is given to: each target takes bytes, and only initlib's errors may leave it.
+"""What strangers' data is given to: targets take bytes, and only initlib's errors may leave them.
 
 The same targets serve `make fuzz` and the tests that replay tests/corpus.
 """
@@ -84,8 +84,7 @@ def provenance(data):
     try:
         record = read_record({"initgen": data.decode(errors="replace")})
     except ValueError as error:
-        assert "\n" not in str(error)
-        raise initlib.StorageError(str(error)[:100]) from error
+        raise initlib.StorageError(str(error)) from error
     if record is not None:
         _plan(record.manifest)
 
