@@ -71,7 +71,7 @@ def rules(data):
     """Rules of globs, one a line."""
     globs = data.decode(errors="surrogateescape").split("\n")
     found = [{"match": glob, "initializer": "zeros"} for glob in globs]
-    names = ["a", "h.0.attn.weight", "x" * 200, "[a]", "é\n"]
+    names = ["a", "h.0.attn.weight", "h.0.ln.weight", "x.bias", "xx" * 90, "[a]", "é\n"]
     _plan({"rules": found, "layers": [{"name": each, "shape": []} for each in names]})
 
 
@@ -143,10 +143,14 @@ def seeds():
     """Return some good inputs of each target."""
     return {
         "manifest": [*_manifests(), json.dumps({"layers": [LAYER]}).encode()],
-        "expression": [b"4*a", b"0.02/sqrt(2*a)", b"2**10 // 3 % a", b"max(1, min(a, -b))"],
+        "expression": [b"4*a", b"8/sqrt(4*a - 8)", b"2**10 // 3 % a", b"max(1, min(a, -b))"],
         "name": [b"h.{i}.w", b"a{i+1:02d}", b"{{x}}{2*i}"],
         "call": [
-            *(b"he_normal(seed=1)", b"truncated_normal(stddev=0.02*b)", b"constant([1, 2, -inf])"),
+            *(
+                b"he_normal(seed=1)",
+                b"truncated_normal(stddev=0.02*b)",
+                b"constant([1, 2, 0.5, -inf])",
+            ),
             *(b"variance_scaling(2.0, mode='fan_out')", b"jax.normal(stddev=1e-2)"),
             *(b"concatenate([1, 3], [zeros(), ones()])", b"from_file('a.safetensors', 'w')"),
             *(b"orthogonal(gain=2)", b"sparse_(0.9)", b"uniform_(-1, 1)", b"trunc_normal_(std=2)"),
