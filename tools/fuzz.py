@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import mmap
 import multiprocessing
+import os
 import random
 import re
 import resource
@@ -49,6 +50,12 @@ def main() -> int:
     parser.add_argument("--target", choices=sorted(SHARES))
     parser.add_argument("--corpus", type=Path, default=ROOT / "tests" / "corpus")
     options = parser.parse_args()
+    with fuzz_targets.in_memory() as folder:
+        os.environ[fuzz_targets.FOLDER] = folder
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     begin = time.monotonic()
     workers = [_Worker(options, number) for number in range(options.workers)]
     while sum(worker.watch() for worker in workers):

@@ -3,6 +3,7 @@
 The same targets serve `make fuzz` and the tests that replay tests/corpus.
 """
 
+import atexit
 import io
 import json
 import os
@@ -113,15 +114,29 @@ def verified(data):
 
 @cache
 def folder():
-    """A folder in memory, with the shards that indices may name."""
-    memory = Path("/dev/shm")  # noqa: S108
-    root = Path(
-        tempfile.mkdtemp(prefix="fuzz-", dir=memory if os.access(memory, os.W_OK) else None)
-    )
+    """A folder, in memory if there is some, with the shards that indices may name.
+
+    It goes when the process ends, or with the fuzzer, which names one for all of its workers.
+    """
+    if FOLDER in os.environ:
+        root = Path(tempfile.mkdtemp(dir=os.environ[FOLDER]))
+    else:
+        held = in_memory()
+        atexit.register(held.cleanup)
+        root = Path(held.name)
     initlib.generate({"layers": [LAYER]}, root / "a.safetensors")
     return root
 
 
+def in_memory():
+    """Return a new temporary folder, in memory if there is some."""
+    memory = Path("/dev/shm")  # noqa: S108
+    return tempfile.TemporaryDirectory(
+        prefix="fuzz-", dir=memory if os.access(memory, os.W_OK) else None
+    )
+
+
+FOLDER = "INITGEN_FUZZ_FOLDER"
 LAYER = {"name": "w", "shape": [3], "initializer": "random_normal"}
 TARGETS = {
     "manifest": manifest,
