@@ -27,8 +27,15 @@ def main() -> None:
     _open_standard_streams()
     try:
         app(prog_name="initgen")
+    except (SystemExit, KeyboardInterrupt) as error:
+        # typer makes an exit of an interrupt.
+        stopped = _signals.stopped(error)
+        if stopped is None:
+            raise
+        _signals.ignore()
+        _fail(stopped.message(), 128 + stopped.number)
     except MemoryError as error:
-        _fail(f"out of memory: {error}".rstrip(": "), NOT_DONE)
+        _fail(_told(error, f"out of memory: {error}".rstrip(": ")), NOT_DONE)
     except ImportError as error:
         _fail(f"cannot load a library: {error}", NOT_DONE)
     except OSError as error:
@@ -36,7 +43,7 @@ def main() -> None:
         from initlib import StorageError
 
         if isinstance(error, StorageError):
-            _fail(str(error), NOT_DONE)
+            _fail(_told(error), NOT_DONE)
         discard_output()
         _fail(f"cannot print the result: {error.strerror}", NOT_DONE)
     except ValueError as error:
@@ -44,7 +51,7 @@ def main() -> None:
 
         if not isinstance(error, RequestError):
             raise
-        _fail(str(error), REQUEST_WRONG)
+        _fail(_told(error), REQUEST_WRONG)
     finally:
         # The process ends: a last collection, by Python itself, would only take time.
         gc.freeze()
@@ -62,6 +69,11 @@ def _open_standard_streams() -> None:
         # Not every terminal has the characters of histograms, or of all names.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _told(error: BaseException, text: str | None = None) -> str:
+    """Return an error's message, or another one, with the notes of what is left of the work."""
+    return "; ".join([text or str(error), *getattr(error, "__notes__", ())])
 
 
 def _fail(message: str, code: int) -> None:
