@@ -12,7 +12,6 @@ import sys
 gc.set_threshold(100_000)
 
 from initgen import _signals  # noqa: E402
-from initgen._app import app  # noqa: E402
 from initgen._console import NOT_DONE, complain, discard_output  # noqa: E402
 
 # Exit codes: 1 is for commands that answer no.
@@ -21,19 +20,29 @@ REQUEST_WRONG = 2
 
 def main() -> None:
     """Run the command that the arguments name."""
-    # Looking for plugins takes pydantic longer the more packages are installed.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    _signals.watch()
-    _open_standard_streams()
     try:
-        app(prog_name="initgen")
+        _signals.watch()
+        _open_standard_streams()
+        _run()
     except (SystemExit, KeyboardInterrupt) as error:
         # typer makes an exit of an interrupt.
         stopped = _signals.stopped(error)
         if stopped is None:
             raise
-        _signals.ignore()
         _fail(stopped.message(), 128 + stopped.number)
+    finally:
+        # The process ends: a last collection, by Python itself, would only take time.
+        gc.freeze()
+
+
+def _run() -> None:
+    # Looking for plugins takes pydantic longer the more packages are installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    try:
+        # Loading the commands takes a moment, in which signals come, too.
+        from initgen._app import app
+
+        app(prog_name="initgen")
     except MemoryError as error:
         _fail(_told(error, f"out of memory: {error}".rstrip(": ")), NOT_DONE)
     except ImportError as error:
@@ -52,9 +61,6 @@ def main() -> None:
         if not isinstance(error, RequestError):
             raise
         _fail(_told(error), REQUEST_WRONG)
-    finally:
-        # The process ends: a last collection, by Python itself, would only take time.
-        gc.freeze()
 
 
 def _open_standard_streams() -> None:
@@ -77,6 +83,7 @@ def _told(error: BaseException, text: str | None = None) -> str:
 
 
 def _fail(message: str, code: int) -> None:
+    _signals.ignore()
     # Nothing is to be done where messages can't be written either.
     with contextlib.suppress(OSError):
         complain(message)

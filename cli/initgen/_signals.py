@@ -55,11 +55,13 @@ def commit() -> None:
         raise _first
 
 
-def stopped(error: BaseException | None) -> Stopped | None:
-    """Return the signal that an exception goes back to, if there is one."""
-    while error is not None and not isinstance(error, Stopped):
-        error = error.__cause__ or error.__context__
-    return error
+def stopped(error: BaseException) -> Stopped | None:
+    """Return the signal that ended a command, given what came out; None if it was none."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, Stopped):
+        # typer makes of an interrupt an exception of its own, and of this an exit.
+        found = found.__context__ if isinstance(found, SystemExit) else found.__cause__
+    return found
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
