@@ -3,22 +3,17 @@
 import random
 import signal
 
-from crashes import KILLS, SCENARIOS
+from crashes import FULL, KILLS, SCENARIOS
 
-FULL = KILLS > 100
 # Whether a run is gone on with, and whether it was made for that; a kill asks for nothing.
 RESUME = "", "after", "always"
-
-
-def force(stage):
-    return ["--force"] if stage.old else []
 
 
 def tried(stage, server, resume, **when):
     """Kill a run, look at what is there, and run again; return the killed run."""
     stage.reset()
     options = ["--resume"] if resume == "always" else []
-    killed = server.run(stage.folder, *stage.argv, *force(stage), *options, **when)
+    killed = server.run(stage.folder, *stage.argv, *stage.force, *options, **when)
     assert killed["code"] in (-signal.SIGKILL, 0)
     whole = stage.check()
     kept = stage.finish(server, resume=bool(resume))
@@ -29,7 +24,7 @@ def tried(stage, server, resume, **when):
 def test_at_random_moments(stage, server, record_property):
     draw = random.Random(f"{stage.scenario}")  # noqa: S311
     stage.reset()
-    whole = server.run(stage.folder, *stage.argv, *force(stage))
+    whole = server.run(stage.folder, *stage.argv, *stage.force)
     ended = 0
     for _ in range(-(-KILLS // len(SCENARIOS))):
         resume = draw.choice(RESUME)
@@ -42,7 +37,7 @@ def test_at_random_moments(stage, server, record_property):
 def test_before_each_event(stage, server):
     """Before each opening, write, sync, rename and removal, so after each of them, too."""
     stage.reset()
-    whole = server.run(stage.folder, *stage.argv, *force(stage), record=True)
+    whole = server.run(stage.folder, *stage.argv, *stage.force, record=True)
     count = int(whole["count"])
     assert count > 10
     draw = random.Random(f"{stage.scenario}")  # noqa: S311

@@ -15,6 +15,8 @@ import initlib
 
 # How many runs are killed at random; `make test-crash` asks for more.
 KILLS = int(os.environ.get("INITGEN_KILLS", "21"))
+# Whether they are killed at every event besides.
+FULL = KILLS > 100
 INDEX = "model.safetensors.index.json"
 
 
@@ -101,6 +103,10 @@ class Stage:
         self.old = contents(folder / "old")
         sizes = ["--max-shard-size", SIZE] if scenario.shards else []
         self.argv = ["generate", self.manifest, "-o", scenario.output, "--threads", 1, *sizes]
+
+    @property
+    def force(self):
+        return ["--force"] if self.old else []
 
     def reset(self):
         """Let everything be as it was before."""
