@@ -33,7 +33,7 @@ class Events:
         self.count, self.found, self.lock = 0, [], threading.Lock()
 
     def note(self, what, *paths):
-        if not all(str(path).startswith(self.folder) for path in paths):
+        if not all(f"{path}/".startswith(self.folder) for path in paths):
             return
         with self.lock:
             self.count += 1
@@ -69,7 +69,20 @@ class Events:
         sys.addaudithook(self.audit)
 
 
-def child(request, events):
+def watch_signals(module):
+    """Let signals wait until the command takes care of them: Python's own start is another's."""
+    stopping = set(module.STOPPING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
+    watch = module.watch
+
+    def watching():
+        watch()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping)
+
+    module.watch = watching
+
+
+def child(request, events, begun):
     """Run the command; never return."""
     code = 70
     try:
@@ -80,10 +93,12 @@ def child(request, events):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = ["initgen", *request["argv"]]
-        events.install()
-        from initgen.__main__ import main
+        from initgen import __main__ as command
 
-        main()
+        watch_signals(command._signals)
+        events.install()
+        os.write(begun, b".")
+        command.main()
         code = 0
     except SystemExit as error:
         code = error.code or 0
@@ -98,19 +113,23 @@ def child(request, events):
 
 def run(request):
     """Run the command in a fork; return how it ended."""
-    begin = time.perf_counter()
     signals = request.get("signals", [signal.SIGKILL])
     events = Events(
         request["folder"] + "/", request.get("at"), signals[0], request.get("record", False)
     )
+    begun, write = os.pipe()
     pid = os.fork()
     if not pid:
-        child(request, events)
+        child(request, events, write)
+    os.read(begun, 1)
+    begin = time.perf_counter()
     for delay, number in zip(request.get("after", ()), signals, strict=False):
         time.sleep(max(0.0, begin + delay - time.perf_counter()))
         # Until somebody waits for it, a process that has ended can still be sent signals.
         os.kill(pid, number)
     _, status = os.waitpid(pid, 0)
+    os.close(begun)
+    os.close(write)
     logs = Path(request["logs"])
     answer = {"code": os.waitstatus_to_exitcode(status), "seconds": time.perf_counter() - begin}
     for name in ("out", "err", "count", "events"):
