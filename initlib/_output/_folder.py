@@ -173,6 +173,8 @@ class OutputFolder:
         old = there - ours
         if not new and not old:
             return
+        # Nothing old goes before all that is new is on the disk, under whatever names.
+        sync(self.final)
         for index in sorted(each for each in there & (old | new.keys()) if each.endswith(".json")):
             self.place(index).unlink()
             claim.begin(new.values())
