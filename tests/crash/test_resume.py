@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 import pytest
 from crashes import contents, hidden
@@ -333,6 +334,28 @@ def test_publishing_that_fails_can_be_gone_on_with(folder, whole, monkeypatch, n
     assert generate(folder, resume=True, force=True).kept == tuple(NAMES)
     assert contents(folder) == whole
     assert old != whole
+
+
+@pytest.mark.parametrize("stopped", ["m", "m.h5"])
+def test_publishing_isn_t_interrupted(tmp_path, monkeypatch, stopped):
+    """In Python, too: KeyboardInterrupt comes afterwards."""
+    path, replace = tmp_path / stopped, type(tmp_path).replace
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sizes = {"max_shard_size": SIZE if stopped == "m" else None}
+
+    def interrupted(self, target):
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.undo()
+        return replace(self, target)
+
+    monkeypatch.setattr(type(tmp_path), "replace", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            initlib.generate(MANIFEST, path, **sizes)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert initlib.generate(MANIFEST, path, resume=True, **sizes).kept
+    assert not kept_names(tmp_path)
 
 
 def test_publishing_that_never_began_leaves_nothing(folder, monkeypatch):
