@@ -8,7 +8,7 @@ import pytest
 from crashes import contents, hidden
 
 import initlib
-from initlib import _generate, _shards
+from initlib import _shards, _verify
 
 LAYERS = [
     {"name": f"t/{i}", "shape": [1000 + i], "initializer": "random_normal"} for i in range(10)
@@ -301,7 +301,7 @@ def test_a_shard_that_can_t_be_read_stops_it_and_stays(folder, monkeypatch):
     def fail(path, *args, **kwargs):
         raise initlib.StorageError(f"{path}: cannot read: Input/output error")
 
-    monkeypatch.setattr(_generate, "whole_digests", fail)
+    monkeypatch.setattr(_verify, "whole_digests", fail)
     with pytest.raises(
         initlib.StorageError, match=r"00001-of-00005\.safetensors: cannot read: Input"
     ) as caught:
