@@ -23,7 +23,7 @@ test: .venv/installed ## Run the tests that need no framework
 
 .PHONY: test-crash
 test-crash: .venv/installed ## Kill, stop and cut off runs of generate, hundreds of times
-	INITGEN_KILLS=200 $(BIN)/pytest -n 4 tests/crash
+	INITGEN_KILLS=200 $(BIN)/pytest -n 4 tests/crash/test_kills.py tests/crash/test_power_cut.py tests/crash/test_signals.py
 
 .PHONY: test-browser
 test-browser: .venv/installed ## Run the tests of the HTML page in Chromium, which must be installed
