@@ -12,7 +12,16 @@ import initlib
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"_description", "_errors", "_garbage", "_globs", "_memory", "_native", "_version"},
+    {
+        "_description",
+        "_errors",
+        "_garbage",
+        "_globs",
+        "_interrupts",
+        "_memory",
+        "_native",
+        "_version",
+    },
     {"_arguments", "_digest", "_dtypes", "_moments", "_parallel", "_seeds", "_stream", "random"},
     {"_formats"},
     {"_checkpoint"},
@@ -45,6 +54,7 @@ BESIDE = {
     ("_shards", "_plan"),
     ("_shards", "_workers"),
     ("_generate", "_output"),
+    ("_generate", "_verify"),
     ("_generate", "_write"),
 }
 LIBRARY = sorted((ROOT / "initlib").rglob("*.py"))
