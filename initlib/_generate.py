@@ -247,10 +247,11 @@ def _write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
     offsets = job.format.create(path, job.plan.entries, job.places)
     with closing(File(path, job.plan.nbytes)) as file:
         writer = Writer(maker, offsets, file, job.threads, advance)
-        with pool(2 * job.threads) as executor:
+        with pool(2 * job.threads, path) as executor:
             digests = writer.write_all(executor)
-        job.format.replace_metadata(path, job.provenance.metadata(digests))
+        job.format.replace_metadata(file.itself, job.provenance.metadata(digests))
         file.sync()
+        file.check()
     return digests
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
@@ -108,8 +109,12 @@ def _budget(memory: int | str) -> int:
 
 
 @contextmanager
-def pool(threads: int) -> Iterator[Executor]:
+def pool(threads: int, path: Path | None = None) -> Iterator[Executor]:
     """Give an executor of so many threads.
+
+    Args:
+        threads: how many.
+        path: what they work on, for the message.
 
     Raises:
         StorageError: the system refuses to start them.
@@ -120,7 +125,9 @@ def pool(threads: int) -> Iterator[Executor]:
     except RuntimeError as error:
         if "start new thread" not in str(error):
             raise
-        raise StorageError(f"the system refuses {threads} threads; use fewer --threads") from error
+        where = "" if path is None else f"{path}: "
+        problem = f"the system refuses {threads} threads; use fewer --threads"
+        raise StorageError(where + problem) from error
 
 
 def bounded(

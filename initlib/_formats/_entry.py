@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import reprlib
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from initlib._errors import RequestError, StorageError
+from initlib._errors import RequestError, StorageError, reason
 
 # Our files keep their metadata under this name in every format: safetensors prescribes it.
 METADATA = "__metadata__"
@@ -229,8 +228,10 @@ def storage_errors(
     except StorageError:
         raise
     except caught as error:
-        code = error.errno if isinstance(error, OSError) else None
-        # The text of a KeyError is its message in quotes.
-        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-        reason = os.strerror(code) if code else " ".join(text.split())
-        raise StorageError(f"{path}: cannot {action}: {reason}") from error
+        if isinstance(error, OSError):
+            why = reason(error)
+        else:
+            # The text of a KeyError is its message in quotes.
+            text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+            why = " ".join(text.split())
+        raise StorageError(f"{path}: cannot {action}: {why}") from error

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, StorageError
+from initlib._files import new_file
 from initlib._formats._entry import (
     MAX_FILE,
     METADATA,
@@ -95,7 +96,7 @@ class Safetensors:
     ) -> list[int]:
         """Write the header, and make the file as long as it will be."""
         header, offsets, size = _layout(entries, metadata)
-        with storage_errors(path, "write"), path.open("xb") as file:
+        with storage_errors(path, "write"), new_file(path) as file:
             file.write(header)
             file.truncate(size)
         return offsets

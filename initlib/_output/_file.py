@@ -6,13 +6,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ByteSize
 
-from initlib._errors import InitlibError, RequestError, StorageError
+from initlib._errors import InitlibError, RequestError, StorageError, reason
+from initlib._output._held import held
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,18 @@ class Output:
             RequestError: a file of the output's name appeared meanwhile.
             StorageError: it could not be written.
         """
-        temporary = self.final.with_name(f".initgen-{secrets.token_hex(8)}.tmp")
-        with storage_errors(self.path, hidden=[temporary]):
+        with storage_errors(self.path), held(self.path, self.final.parent) as folder:
+            temporary = folder / f".initgen-{secrets.token_hex(8)}.tmp"
             try:
-                yield temporary
-                self.check(force=force, manifest=manifest)
-                temporary.replace(self.final)
-                sync(self.final.parent)
-            finally:
-                temporary.unlink(missing_ok=True)
+                with storage_errors(self.path, hidden=[temporary]):
+                    yield temporary
+                    folder.check()
+                    self.check(force=force, manifest=manifest)
+                    temporary.replace(folder / self.final.name)
+            except BaseException:
+                remove(temporary)
+                raise
+            folder.sync()
 
 
 def check_space(path: Path, folder: Path, nbytes: int) -> None:
@@ -107,16 +111,17 @@ def storage_errors(path: str | os.PathLike[str], hidden: Sequence[Path] = ()) ->
             own = [f"{each}: " for each in hidden if str(error).startswith(f"{each}: ")]
             if not own:
                 raise
-            reason = str(error).removeprefix(own[0])
+            why = str(error).removeprefix(own[0])
         else:
-            reason = error.strerror or str(error)
-        raise StorageError(f"{path}: {reason}") from error
+            why = reason(error)
+        raise StorageError(f"{path}: {why}") from error
+    except MemoryError as error:
+        problem = f"there is not enough memory: {error}".removesuffix(": ")
+        advice = "use less --memory or fewer --threads"
+        raise StorageError(f"{path}: {problem}; {advice}") from error
 
 
-def sync(path: Path) -> None:
-    """Bring a file's content, or what was renamed in a folder, to the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def remove(path: Path) -> None:
+    """Remove a file that may be there; what went wrong before matters more than if it can't be."""
+    with suppress(OSError):
+        path.unlink()

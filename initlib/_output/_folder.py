@@ -6,13 +6,15 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from initlib._errors import RequestError
-from initlib._output._file import check_space, storage_errors, sync
+from initlib._errors import RequestError, StorageError, reason
+from initlib._files import new_file, sync
+from initlib._output._file import check_space, remove, storage_errors
+from initlib._output._held import Held, held
 
 # What loaders look for: such files must not be there beside new ones.
 _WEIGHTS = re.compile(r"model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json")
@@ -120,48 +122,107 @@ class OutputFolder:
             RequestError: files appeared meanwhile that may not be replaced.
             StorageError: they could not be written; what was there before is still there.
         """
-        tag = secrets.token_hex(8)
-        listed = [index[0]] if index else []
-        finals = [*(companion.name for companion in self.companions), *names, *listed]
-        hidden = [self.final / f".initgen-{tag}-{i}.tmp" for i in range(len(finals))]
-        temporaries = dict(zip(finals, hidden, strict=True))
-        with storage_errors(self.path, hidden=hidden):
+        listed = {index[0]: index[1]} if index else {}
+        with storage_errors(self.path), ExitStack() as stack:
+            around = stack.enter_context(held(self.path, self.final.parent))
             new = not self.final.exists()
             self.final.mkdir(exist_ok=True)
-            try:
-                yield [temporaries[name] for name in names]
-                for companion in self.companions:
-                    with storage_errors(companion):
-                        shutil.copyfile(companion, temporaries[companion.name])
-                    sync(temporaries[companion.name])
-                if index is not None:
-                    temporaries[index[0]].write_text(index[1])
-                    sync(temporaries[index[0]])
-                self.check(force=force, manifest=manifest)
-            except BaseException:
-                for temporary in temporaries.values():
-                    temporary.unlink(missing_ok=True)
+            with ExitStack() as undo:
                 if new:
-                    with suppress(OSError):
-                        self.final.rmdir()
-                raise
-            self._publish(temporaries)
+                    undo.callback(_quietly, os.rmdir, around / self.final.name)
+                folder = stack.enter_context(held(self.path, self.final))
+                finals = [*(each.name for each in self.companions), *names, *listed]
+                hidden = _hidden(folder, finals, "tmp")
+                for temporary in hidden.values():
+                    undo.callback(remove, temporary)
+                with storage_errors(self.path, hidden=[*hidden.values()]):
+                    yield [hidden[name] for name in names]
+                    self._write_small(hidden, listed)
+                    folder.check()
+                    self.check(force=force, manifest=manifest)
+                    old = _publish(folder, hidden, undo)
+                undo.pop_all()
+            _remove_old(self.path, old)
+            folder.sync()
             if new:
-                sync(self.final.parent)
+                around.sync()
 
-    def _publish(self, temporaries: dict[str, Path]) -> None:
-        """Let new files take their names, the index last, and the old index and shards go away.
+    def _write_small(self, hidden: Mapping[str, Path], listed: Mapping[str, str]) -> None:
+        """Write copies of the companions, and the index."""
+        for companion in self.companions:
+            with storage_errors(companion):
+                source = companion.open("rb")
+            with source, new_file(hidden[companion.name]) as copy:
+                shutil.copyfileobj(source, copy)
+                sync(copy)
+        for name, text in listed.items():
+            with new_file(hidden[name]) as file:
+                file.write(text.encode())
+                sync(file)
 
-        No loader ever finds an index whose shards are others than it lists.
-        """
-        old = {name for name in os.listdir(self.final) if _WEIGHTS.fullmatch(name)}  # noqa: PTH208
-        for name in sorted(old):
-            if name.endswith(".json"):
-                (self.final / name).unlink()
-        *others, last = temporaries
-        for name in others:
-            temporaries[name].replace(self.final / name)
-        for stale in old - temporaries.keys():
-            (self.final / stale).unlink(missing_ok=True)
-        temporaries[last].replace(self.final / last)
-        sync(self.final)
+
+def _hidden(folder: Held, names: Iterable[str], suffix: str) -> dict[str, Path]:
+    """Return names that nobody else uses or looks at, one for each of the names."""
+    tag = secrets.token_hex(8)
+    return {name: folder / f".initgen-{tag}-{i}.{suffix}" for i, name in enumerate(names)}
+
+
+def _publish(folder: Held, hidden: Mapping[str, Path], undo: ExitStack) -> list[Path]:
+    """Let new files take their names, the index last, and the old index and shards go away.
+
+    No loader ever finds an index whose shards are others than it lists.
+
+    Args:
+        folder: that they are in.
+        hidden: the new files by the names that they take.
+        undo: is told how everything becomes what it was.
+
+    Returns:
+        The old files, which now have hidden names.
+    """
+    there = os.listdir(folder.path)  # noqa: PTH208
+    stale = [name for name in there if name in hidden or _WEIGHTS.fullmatch(name)]
+    stale.sort(key=lambda name: not name.endswith(".index.json"))
+    old = _hidden(folder, stale, "old")
+    for name, aside in old.items():
+        _set_aside(folder / name, aside, keep=name in hidden and not name.endswith(".index.json"))
+        undo.callback(_bring_back, aside, folder / name)
+    for name, temporary in hidden.items():
+        temporary.replace(folder / name)
+        undo.callback(_quietly, os.replace, folder / name, temporary)
+    return [*old.values()]
+
+
+def _remove_old(target: Path, old: Iterable[Path]) -> None:
+    """Remove what was replaced.
+
+    Raises:
+        StorageError: some of it is left.
+    """
+    for each in old:
+        try:
+            each.unlink(missing_ok=True)
+        except OSError as error:
+            left = f"the new files are in their places, but {each.name}, an old one, is left"
+            raise StorageError(f"{target}: {left}: {reason(error)}") from error
+
+
+def _set_aside(path: Path, aside: Path, *, keep: bool) -> None:
+    """Give a file another name; to `keep` it under its own as well is possible in most places."""
+    if keep:
+        with suppress(OSError):
+            os.link(path, aside, follow_symlinks=False)
+            return
+    os.rename(path, aside)  # noqa: PTH104
+
+
+def _bring_back(aside: Path, path: Path) -> None:
+    _quietly(os.replace, aside, path)
+    # Where both are one file, renaming does nothing.
+    remove(aside)
+
+
+def _quietly(work: Callable[..., None], *paths: Path) -> None:
+    """Undo a step; what went wrong before matters more than if that can't be done."""
+    with suppress(OSError):
+        work(*paths)

@@ -203,7 +203,7 @@ def test_companions_that_cannot_be_read_leave_what_was_there(tmp_path, folder, m
     def refuse(*args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("shutil.copyfile", refuse)
+    monkeypatch.setattr(type(source), "open", refuse)
     with pytest.raises(initlib.StorageError, match=r"config\.json: Permission denied"):
         initlib.generate(MANIFEST, folder, max_shard_size=2000, copy_from=source, force=True)
     assert contents(folder) == before
