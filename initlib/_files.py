@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,3 +27,9 @@ def itself(fd: int, path: Path) -> Path:
     """
     magic = Path(f"/proc/self/fd/{fd}")
     return magic if magic.exists() else path
+
+
+def open_name(message: str) -> str | None:
+    """Return the path of this kind that a message of an error begins with, if it does."""
+    found = re.match(r"(/proc/self/fd/\d+(/[^/:]+)?): ", message)
+    return found and found[1]

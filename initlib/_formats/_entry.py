@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -229,9 +230,16 @@ def storage_errors(
         raise
     except caught as error:
         if isinstance(error, OSError):
-            why = reason(error)
+            why = _system_reason(error)
         else:
             # The text of a KeyError is its message in quotes.
             text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
             why = " ".join(text.split())
         raise StorageError(f"{path}: cannot {action}: {why}") from error
+
+
+def _system_reason(error: OSError) -> str:
+    """Return why a call failed, where HDF5 made it, too."""
+    if error.errno is None and (found := re.search(r"errno = (\d+)", str(error))):
+        return reason(OSError(int(found[1]), ""))
+    return reason(error)

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ByteSize
 
 from initlib._errors import InitlibError, RequestError, StorageError, reason
+from initlib._files import open_name
 from initlib._output._held import held
 
 
@@ -108,10 +109,11 @@ def storage_errors(path: str | os.PathLike[str], hidden: Sequence[Path] = ()) ->
         yield
     except OSError as error:
         if isinstance(error, InitlibError):
-            own = [f"{each}: " for each in hidden if str(error).startswith(f"{each}: ")]
-            if not own:
+            own = [str(each) for each in hidden if str(error).startswith(f"{each}: ")]
+            name = own[0] if own else open_name(str(error))
+            if name is None:
                 raise
-            why = str(error).removeprefix(own[0])
+            why = str(error).removeprefix(f"{name}: ")
         else:
             why = reason(error)
         raise StorageError(f"{path}: {why}") from error

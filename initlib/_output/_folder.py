@@ -199,12 +199,15 @@ def _remove_old(target: Path, old: Iterable[Path]) -> None:
     Raises:
         StorageError: some of it is left.
     """
+    problems = []
     for each in old:
         try:
             each.unlink(missing_ok=True)
         except OSError as error:
-            left = f"the new files are in their places, but {each.name}, an old one, is left"
-            raise StorageError(f"{target}: {left}: {reason(error)}") from error
+            problems.append((each.name, error))
+    for name, error in problems:
+        left = f"the new files are in their places, but {name}, an old one, is left"
+        raise StorageError(f"{target}: {left}: {reason(error)}") from error
 
 
 def _set_aside(path: Path, aside: Path, *, keep: bool) -> None:

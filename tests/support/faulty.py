@@ -31,14 +31,14 @@ CALLS = {
     "fsync": (("fsync",), (INT, INT), 0),
     "ftruncate": (("ftruncate", "ftruncate64"), (INT, INT, SIZE), 0),
     "rename": (("rename",), (INT, TEXT, TEXT), 1),
-    "renameat": (("renameat",), (INT, INT, TEXT, INT, TEXT), 0),
+    "renameat": (("renameat",), (INT, INT, TEXT, INT, TEXT), 1),
     "close": (("close",), (INT, INT), 0),
     "mkdir": (("mkdir",), (INT, TEXT, INT), 0),
     "unlink": (("unlink",), (INT, TEXT), 0),
-    "unlinkat": (("unlinkat",), (INT, INT, TEXT, INT), 0),
+    "unlinkat": (("unlinkat",), (INT, INT, TEXT, INT), 1),
     "rmdir": (("rmdir",), (INT, TEXT), 0),
-    "sendfile": (("sendfile", "sendfile64"), (SIZE, INT, INT, PTR, SIZE), 0),
-    "flock": (("flock",), (INT, INT, INT), 0),
+    "link": (("link",), (INT, TEXT, TEXT), 0),
+    "linkat": (("linkat",), (INT, INT, TEXT, INT, TEXT, INT), 1),
 }
 PAGE = 4096
 
@@ -52,7 +52,7 @@ class Layer:
 
     def __init__(self, folder, fault):
         self.folder, self.made = Path(folder), []
-        self.call, self.nth, self.kind = fault or (None, 0, None)
+        self.call, self.nth, self.kind, self.lasting = fault or (None, 0, None, False)
         # The replaced functions must live on.
         self.kept = []
 
@@ -74,13 +74,16 @@ class Layer:
             kept = ctypes.get_errno()
             if self.concerns(args[where]):
                 self.made.append(name)
-                if name == self.call and self.made.count(name) == self.nth:
+                if name == self.call and self.due(self.made.count(name)):
                     return self.failing(real, args)
             ctypes.set_errno(kept)
             return real(*args)
 
         self.kept.append(kind(replacement))
         return self.kept[-1]
+
+    def due(self, nth):
+        return nth >= self.nth if self.lasting else nth == self.nth
 
     def concerns(self, file):
         """Tell whether a name or number is of a file in the folder, or the folder's."""

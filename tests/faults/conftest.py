@@ -1,0 +1,26 @@
+"""The command with faults in its calls to the system."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SERVER = Path(__file__).parents[1] / "support" / "faulty.py"
+
+
+@pytest.fixture(scope="session")
+def faulty():
+    """Run the command in a folder, where one call fails; return what came of it."""
+    with subprocess.Popen(
+        [sys.executable, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+
+        def run(arguments, folder, fault=None):
+            request = {"args": arguments, "cwd": str(folder), "folder": str(folder)}
+            print(json.dumps({**request, "fault": fault}), file=server.stdin, flush=True)
+            return json.loads(server.stdout.readline())
+
+        yield run
+        server.stdin.close()

@@ -1,0 +1,153 @@
+"""Every call that writes files fails, each time it is made and in each way that it can.
+
+`make test` lets each fail once, in one of the ways; with FAULTS=all, as in `make test-faults`, all
+are tried.
+"""
+
+import json
+import os
+from itertools import cycle
+
+import pytest
+
+ALL = os.environ.get("FAULTS") == "all"
+MANIFEST = {
+    "layers": [
+        {"name": "a/b", "shape": [600, 1000], "initializer": "he_normal"},
+        {"name": "q", "shape": [40, 30], "initializer": "orthogonal"},
+        {"name": "z", "shape": [300, 1000], "initializer": "zeros"},
+    ]
+}
+INDEX = "model.safetensors.index.json"
+# What is there before, by name, and the options that write over it.
+TARGETS = {
+    "m.safetensors": {"m.safetensors": "old"},
+    "m.h5": {"m.h5": "old"},
+    "model": {
+        "model/config.json": "old",
+        "model/model-00001-of-00003.safetensors": "old 1",
+        "model/model-00001-of-00002.safetensors": "old 2",
+        f"model/{INDEX}": "old index",
+    },
+    "new": {},
+}
+FOLDER = ["--max-shard-size", "2MB", "--copy-from", "../source"]
+ERRORS = ("EIO", "ENOSPC", "EDQUOT")
+# What a call does before anything of the new is under its own name, and so leaves all as it was.
+CALLS = ("open", "write", "pwrite", "ftruncate", "fsync", "close", "rename")
+FOLDER_CALLS = tuple(call for call in CALLS if call != "ftruncate")
+
+
+def contents(folder):
+    """The bytes of every file in a folder, by name."""
+    files = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+class Case:
+    """One target, which is written again and again, each time with another fault."""
+
+    def __init__(self, faulty, tmp_path, target):
+        self.faulty, self.tmp_path, self.target = faulty, tmp_path, target
+        (tmp_path / "m.json").write_text(json.dumps(MANIFEST))
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / "config.json").write_text("{}")
+        self.old = {name: text.encode() for name, text in TARGETS[target].items()}
+        self.times = 0
+        done = self.run(None)
+        assert (done["code"], done["stderr"]) == (0, "")
+        self.new, self.made = contents(self.folder), done["made"]
+        assert set(self.new) & {target, f"{target}/{INDEX}"}
+
+    def run(self, fault):
+        """Run the command in a new folder with what was there before."""
+        self.times += 1
+        self.folder = self.tmp_path / f"run{self.times}"
+        self.folder.mkdir()
+        for name, content in self.old.items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).write_bytes(content)
+        options = [] if "." in self.target else FOLDER
+        options = [*options, "--threads", "1", "--memory", "1MiB", "--force", "--quiet"]
+        arguments = ["generate", "../m.json", "-o", self.target, *options]
+        return self.faulty(arguments, self.folder, fault)
+
+    def ends(self, fault):
+        """Run with a fault; return the exit code, the message and what is in the folder."""
+        done = self.run(fault)
+        found = contents(self.folder)
+        assert "Traceback" not in done["stderr"]
+        if done["code"] == 0:
+            assert (done["stderr"], found) == ("", self.new), fault
+        else:
+            assert done["code"] == 3, (fault, done)
+            assert done["stderr"].count("\n") == 1, (fault, done)
+            assert done["stderr"].startswith(f"initgen: {self.target}: "), (fault, done)
+            assert "/proc/" not in done["stderr"], (fault, done)
+        # A folder that wasn't there is not there again.
+        assert (self.folder / "new").exists() == (self.target == "new" and found != {})
+        return done["code"], done["stderr"], found
+
+
+def kinds(every):
+    """Yield for each time a call is made the ways in which it then fails."""
+    way = cycle(every)
+    while True:
+        yield every if ALL else [next(way)]
+
+
+@pytest.fixture
+def case(request, faulty, tmp_path):
+    return Case(faulty, tmp_path, request.param)
+
+
+def cases(*calls):
+    """Parametrize a test by targets, and calls that are made for each of them."""
+    pairs = [(target, call) for target in TARGETS for call in calls]
+    return pytest.mark.parametrize(("case", "call"), pairs, indirect=["case"])
+
+
+@cases(*CALLS)
+def test_a_failure_leaves_what_was_there(case, call):
+    assert call in case.made
+    for nth, ways in zip(range(1, case.made.count(call) + 1), kinds(ERRORS), strict=False):
+        for kind in ways:
+            code, message, found = case.ends([call, nth, kind, False])
+            if code == 0:
+                # What goes past the page cache can go through it.
+                assert call == "open", (nth, kind)
+            elif "may be lost" in message:
+                # Only bringing the folder to the disk comes after the file's own name.
+                assert found == case.new
+                assert call in ("open", "fsync"), (nth, kind)
+            else:
+                assert found == case.old, (nth, kind, message)
+                assert os.strerror(getattr(__import__("errno"), kind)) in message
+
+
+@cases("write", "pwrite", "fsync", "ftruncate", "open")
+def test_what_a_signal_interrupts_is_done_again(case, call):
+    for nth in range(1, case.made.count(call) + 1):
+        assert case.ends([call, nth, "EINTR", False])[0] == 0, (call, nth)
+
+
+@cases("write", "pwrite")
+def test_a_short_write_is_continued(case, call):
+    for nth, ways in zip(range(1, case.made.count(call) + 1), kinds(("one", "half")), strict=False):
+        for kind in ways:
+            assert case.ends([call, nth, kind, False])[0] == 0, (call, nth, kind)
+
+
+@cases("write", "pwrite")
+def test_every_write_is_short(case, call):
+    assert case.ends([call, 1, "half", True])[0] == 0
+
+
+@cases("pwrite", "fsync", "rename", "close")
+def test_a_failure_that_lasts(case, call):
+    """As a disk does that has failed, or is full."""
+    made = range(1, case.made.count(call) + 1)
+    for nth in made if ALL else made[:: max(1, len(made) // 2)]:
+        code, message, found = case.ends([call, nth, "EIO", True])
+        assert code == 3
+        assert found == (case.new if "may be lost" in message else case.old)
