@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from initlib._diff import Difference, MetadataDifference, TensorDifference, diff
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
+    from initlib._output import abandon
     from initlib._schemas import schema
     from initlib._sources import Draft, manifest
     from initlib._verify import TensorVerdict, Verified, verify
@@ -65,6 +66,7 @@ _HOME = {
     "TensorVerdict": "_verify",
     "Unread": "_description",
     "Verified": "_verify",
+    "abandon": "_output",
     "describe": "_describe",
     "diff": "_diff",
     "generate": "_generate",
@@ -101,6 +103,7 @@ __all__ = [
     "Unread",
     "Verified",
     "__version__",
+    "abandon",
     "describe",
     "diff",
     "generate",

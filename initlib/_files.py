@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
+# What a message begins with that names an open file, as `itself` does.
+OPEN = re.compile(r"/proc/self/fd/\d+: ")
+
 
 def new_file(path: Path) -> BinaryIO:
     """Open a file for writing that isn't there yet, not even as a link."""
@@ -14,22 +17,10 @@ def new_file(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, flags, 0o666), "wb")
 
 
-def sync(file: BinaryIO) -> None:
-    """Bring what was written to the disk."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
 def itself(fd: int, path: Path) -> Path:
     """Return a path to what is open as `fd`, even if it is moved or another takes its place.
 
     Where the system has no such paths, that is the `path` by which it was opened.
     """
-    magic = Path(f"/proc/self/fd/{fd}")
-    return magic if magic.exists() else path
-
-
-def open_name(message: str) -> str | None:
-    """Return the path of this kind that a message of an error begins with, if it does."""
-    found = re.match(r"(/proc/self/fd/\d+(/[^/:]+)?): ", message)
-    return found and found[1]
+    found = Path(f"/proc/self/fd/{fd}")
+    return found if found.exists() else path

@@ -12,7 +12,6 @@ import sys
 gc.set_threshold(100_000)
 
 from initgen import _signals  # noqa: E402
-from initgen._app import app  # noqa: E402
 from initgen._console import NOT_DONE, complain, discard_output  # noqa: E402
 
 # Exit codes: 1 is for commands that answer no.
@@ -21,14 +20,31 @@ REQUEST_WRONG = 2
 
 def main() -> None:
     """Run the command that the arguments name."""
+    try:
+        _signals.watch()
+        _open_standard_streams()
+        _run()
+    except (SystemExit, KeyboardInterrupt) as error:
+        # typer makes an exit of an interrupt.
+        stopped = _signals.stopped(error)
+        if stopped is None:
+            raise
+        _fail(stopped.message(), 128 + stopped.number)
+    finally:
+        # The process ends: a last collection, by Python itself, would only take time.
+        gc.freeze()
+
+
+def _run() -> None:
     # Looking for plugins takes pydantic longer the more packages are installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    _signals.watch()
-    _open_standard_streams()
     try:
+        # Loading the commands takes a moment, in which signals come, too.
+        from initgen._app import app
+
         app(prog_name="initgen")
     except MemoryError as error:
-        _fail(f"out of memory: {error}".rstrip(": "), NOT_DONE)
+        _fail(_told(error, f"out of memory: {error}".rstrip(": ")), NOT_DONE)
     except ImportError as error:
         _fail(f"cannot load a library: {error}", NOT_DONE)
     except OSError as error:
@@ -36,7 +52,7 @@ def main() -> None:
         from initlib import StorageError
 
         if isinstance(error, StorageError):
-            _fail(str(error), NOT_DONE)
+            _fail(_told(error), NOT_DONE)
         discard_output()
         _fail(f"cannot print the result: {error.strerror}", NOT_DONE)
     except ValueError as error:
@@ -44,10 +60,7 @@ def main() -> None:
 
         if not isinstance(error, RequestError):
             raise
-        _fail(str(error), REQUEST_WRONG)
-    finally:
-        # The process ends: a last collection, by Python itself, would only take time.
-        gc.freeze()
+        _fail(_told(error), REQUEST_WRONG)
 
 
 def _open_standard_streams() -> None:
@@ -64,7 +77,13 @@ def _open_standard_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
+def _told(error: BaseException, text: str | None = None) -> str:
+    """Return an error's message, or another one, with the notes of what is left of the work."""
+    return "; ".join([text or str(error), *getattr(error, "__notes__", ())])
+
+
 def _fail(message: str, code: int) -> None:
+    _signals.ignore()
     # Nothing is to be done where messages can't be written either.
     with contextlib.suppress(OSError):
         complain(message)

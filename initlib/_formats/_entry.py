@@ -229,17 +229,16 @@ def storage_errors(
     except StorageError:
         raise
     except caught as error:
-        if isinstance(error, OSError):
-            why = _system_reason(error)
-        else:
-            # The text of a KeyError is its message in quotes.
-            text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-            why = " ".join(text.split())
-        raise StorageError(f"{path}: cannot {action}: {why}") from error
+        raise StorageError(f"{path}: cannot {action}: {_why(error)}") from error
 
 
-def _system_reason(error: OSError) -> str:
-    """Return why a call failed, where HDF5 made it, too."""
-    if error.errno is None and (found := re.search(r"errno = (\d+)", str(error))):
+def _why(error: Exception) -> str:
+    """Return in one line why something failed."""
+    if isinstance(error, OSError) and error.errno:
+        return reason(error)
+    # The text of a KeyError is its message in quotes.
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    # HDF5 tells of its calls to the system at length.
+    if found := re.search(r"errno = (\d+)", text):
         return reason(OSError(int(found[1]), ""))
-    return reason(error)
+    return " ".join(text.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,7 +99,8 @@ class Safetensors:
         header, offsets, size = _layout(entries, metadata)
         with storage_errors(path, "write"), new_file(path) as file:
             file.write(header)
-            file.truncate(size)
+            file.flush()
+            os.truncate(file.fileno(), size)
         return offsets
 
     def replace_metadata(self, path: Path, metadata: Mapping[str, str]) -> None:

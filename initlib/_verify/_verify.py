@@ -113,7 +113,7 @@ def verify(
     parts: list[_Part] = []
     for file, report in files:
         with _case(file, loaded, quick=quick, allow_code=allow_code, part=several) as case:
-            job = _Job(case, workers, chunk_bytes, report)
+            job = Job(case, workers, chunk_bytes, report)
             verdicts = (*case.verdicts, *job.verdicts(quick=quick))
             parts.append(_Part(file.name, case if quick else with_notes(case), verdicts))
     problem, notes = _told(parts, loaded if quick else None)
@@ -206,7 +206,7 @@ def _case(
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
     """A comparison together with how it is carried out."""
 
     case: Case

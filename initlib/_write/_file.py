@@ -92,7 +92,7 @@ class File:
             raise self._strange()
 
     def _strange(self) -> StorageError:
-        problem = "another program removed or replaced the temporary file, so nothing was written"
+        problem = "another program removed, moved or replaced the temporary file or its folder"
         return StorageError(f"{self._path}: {problem}")
 
     def close(self) -> None:

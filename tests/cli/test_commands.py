@@ -206,8 +206,8 @@ def test_a_closed_pipe_is_no_error():
 def test_nohup_keeps_its_promise():
     program = (
         "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "import initgen.__main__ as main\n"
-        "main.app = lambda **_: os.kill(os.getpid(), signal.SIGHUP)\n"
+        "import initgen.__main__ as main, initgen._app as commands\n"
+        "commands.app = lambda **_: os.kill(os.getpid(), signal.SIGHUP)\n"
         "main.main()"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -4,6 +4,7 @@
 are tried.
 """
 
+import errno
 import json
 import os
 from itertools import cycle
@@ -35,7 +36,6 @@ FOLDER = ["--max-shard-size", "2MB", "--copy-from", "../source"]
 ERRORS = ("EIO", "ENOSPC", "EDQUOT")
 # What a call does before anything of the new is under its own name, and so leaves all as it was.
 CALLS = ("open", "write", "pwrite", "ftruncate", "fsync", "close", "rename")
-FOLDER_CALLS = tuple(call for call in CALLS if call != "ftruncate")
 
 
 def contents(folder):
@@ -114,21 +114,25 @@ def test_a_failure_leaves_what_was_there(case, call):
         for kind in ways:
             code, message, found = case.ends([call, nth, kind, False])
             if code == 0:
-                # What goes past the page cache can go through it.
-                assert call == "open", (nth, kind)
+                # What goes past the page cache can go through it, and what is closed at the end is
+                # on the disk.
+                assert call in ("open", "close"), (nth, kind)
             elif "may be lost" in message:
                 # Only bringing the folder to the disk comes after the file's own name.
                 assert found == case.new
-                assert call in ("open", "fsync"), (nth, kind)
+                assert call in ("open", "fsync", "close"), (nth, kind)
             else:
                 assert found == case.old, (nth, kind, message)
-                assert os.strerror(getattr(__import__("errno"), kind)) in message
+                assert os.strerror(getattr(errno, kind)) in message
 
 
 @cases("write", "pwrite", "fsync", "ftruncate", "open")
 def test_what_a_signal_interrupts_is_done_again(case, call):
     for nth in range(1, case.made.count(call) + 1):
-        assert case.ends([call, nth, "EINTR", False])[0] == 0, (call, nth)
+        code, _, found = case.ends([call, nth, "EINTR", False])
+        # HDF5 gives up when it is interrupted while it opens a file or says how long it is.
+        own = case.target == "m.h5" and call in ("open", "ftruncate")
+        assert code == 0 or (own and found == case.old), (call, nth)
 
 
 @cases("write", "pwrite")
@@ -143,7 +147,7 @@ def test_every_write_is_short(case, call):
     assert case.ends([call, 1, "half", True])[0] == 0
 
 
-@cases("pwrite", "fsync", "rename", "close")
+@cases("write", "pwrite", "fsync")
 def test_a_failure_that_lasts(case, call):
     """As a disk does that has failed, or is full."""
     made = range(1, case.made.count(call) + 1)

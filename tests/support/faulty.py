@@ -91,9 +91,10 @@ class Layer:
             path = Path(f"/proc/self/fd/{file}")
             path = Path(os.readlink(path)) if path.is_symlink() else Path("/")  # noqa: PTH115
         else:
-            path = Path(os.fsdecode(file or b""))
-            # Ours go by the number of an open file or folder.
-            path = path.resolve() if path.is_relative_to("/proc/self/fd") else path.absolute()
+            path = Path(os.path.abspath(os.fsdecode(file or b"")))  # noqa: PTH100
+            if path.is_relative_to("/proc/self/fd"):
+                # Ours go by the number of an open file.
+                path = path.resolve()
         return path.is_relative_to(self.folder)
 
     def failing(self, real, args):

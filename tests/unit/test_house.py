@@ -45,6 +45,7 @@ BESIDE = {
     ("_shards", "_plan"),
     ("_shards", "_workers"),
     ("_generate", "_output"),
+    ("_generate", "_verify"),
     ("_generate", "_write"),
 }
 LIBRARY = sorted((ROOT / "initlib").rglob("*.py"))
