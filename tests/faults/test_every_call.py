@@ -1,13 +1,14 @@
 """Every call that writes files fails, each time it is made and in each way that it can.
 
-`make test` lets each fail once, in one of the ways; with FAULTS=all, as in `make test-faults`, all
-are tried.
+`make test` lets the first, the last and one between fail, in one of the ways each; with FAULTS=all,
+as in `make test-faults`, all are tried.
 """
 
 import errno
 import json
 import os
-from itertools import cycle
+from itertools import cycle, product
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,10 @@ class Case:
         for name, content in self.old.items():
             (self.folder / name).parent.mkdir(exist_ok=True)
             (self.folder / name).write_bytes(content)
+        return self.again(fault)
+
+    def again(self, fault=None):
+        """Run the command in the same folder."""
         options = [] if "." in self.target else FOLDER
         options = [*options, "--threads", "1", "--memory", "1MiB", "--force", "--quiet"]
         arguments = ["generate", "../m.json", "-o", self.target, *options]
@@ -89,11 +94,14 @@ class Case:
         return done["code"], done["stderr"], found
 
 
-def kinds(every):
-    """Yield for each time a call is made the ways in which it then fails."""
-    way = cycle(every)
-    while True:
-        yield every if ALL else [next(way)]
+def faults(case, call, kinds):
+    """Yield which of the times that a call is made fails, and in which way."""
+    count = case.made.count(call)
+    assert count
+    if ALL:
+        yield from product(range(1, count + 1), kinds)
+    else:
+        yield from zip(sorted({1, count // 2 + 1, count}), cycle(kinds), strict=False)
 
 
 @pytest.fixture
@@ -109,27 +117,25 @@ def cases(*calls):
 
 @cases(*CALLS)
 def test_a_failure_leaves_what_was_there(case, call):
-    assert call in case.made
-    for nth, ways in zip(range(1, case.made.count(call) + 1), kinds(ERRORS), strict=False):
-        for kind in ways:
-            code, message, found = case.ends([call, nth, kind, False])
-            if code == 0:
-                # What goes past the page cache can go through it, and what is closed at the end is
-                # on the disk.
-                assert call in ("open", "close"), (nth, kind)
-            elif "may be lost" in message:
-                # Only bringing the folder to the disk comes after the file's own name.
-                assert found == case.new
-                assert call in ("open", "fsync", "close"), (nth, kind)
-            else:
-                assert found == case.old, (nth, kind, message)
-                assert os.strerror(getattr(errno, kind)) in message
+    for nth, kind in faults(case, call, ERRORS):
+        code, message, found = case.ends([call, nth, kind, False])
+        if code == 0:
+            # What goes past the page cache can go through it, and what is closed at the end is on
+            # the disk.
+            assert call in ("open", "close"), (nth, kind)
+        elif "may be lost" in message:
+            # Only bringing the folder to the disk comes after the file's own name.
+            assert found == case.new
+            assert call in ("open", "fsync", "close"), (nth, kind)
+        else:
+            assert found == case.old, (nth, kind, message)
+            assert os.strerror(getattr(errno, kind)) in message
 
 
 @cases("write", "pwrite", "fsync", "ftruncate", "open")
 def test_what_a_signal_interrupts_is_done_again(case, call):
-    for nth in range(1, case.made.count(call) + 1):
-        code, _, found = case.ends([call, nth, "EINTR", False])
+    for nth, kind in faults(case, call, ("EINTR",)):
+        code, _, found = case.ends([call, nth, kind, False])
         # HDF5 gives up when it is interrupted while it opens a file or says how long it is.
         own = case.target == "m.h5" and call in ("open", "ftruncate")
         assert code == 0 or (own and found == case.old), (call, nth)
@@ -137,9 +143,8 @@ def test_what_a_signal_interrupts_is_done_again(case, call):
 
 @cases("write", "pwrite")
 def test_a_short_write_is_continued(case, call):
-    for nth, ways in zip(range(1, case.made.count(call) + 1), kinds(("one", "half")), strict=False):
-        for kind in ways:
-            assert case.ends([call, nth, kind, False])[0] == 0, (call, nth, kind)
+    for nth, kind in faults(case, call, ("one", "half")):
+        assert case.ends([call, nth, kind, False])[0] == 0, (call, nth, kind)
 
 
 @cases("write", "pwrite")
@@ -150,8 +155,20 @@ def test_every_write_is_short(case, call):
 @cases("write", "pwrite", "fsync")
 def test_a_failure_that_lasts(case, call):
     """As a disk does that has failed, or is full."""
-    made = range(1, case.made.count(call) + 1)
-    for nth in made if ALL else made[:: max(1, len(made) // 2)]:
-        code, message, found = case.ends([call, nth, "EIO", True])
+    for nth, kind in faults(case, call, ("EIO",)):
+        code, message, found = case.ends([call, nth, kind, True])
         assert code == 3
         assert found == (case.new if "may be lost" in message else case.old)
+
+
+@pytest.mark.parametrize("case", TARGETS, indirect=True)
+def test_what_cannot_be_removed_is_hidden_and_goes_the_next_time(case):
+    for nth, kind in faults(case, "unlink", ("EIO",)):
+        done = case.run(["unlink", nth, kind, True])
+        left = contents(case.folder)
+        assert (done["code"], done["stderr"]) in [(0, ""), (3, f"initgen: {case.target}: ...")]
+        assert {name: left[name] for name in case.new} == case.new
+        hidden = [name for name in left if Path(name).name.startswith(".initgen-")]
+        assert left.keys() == {*case.new, *hidden}
+        assert case.again()["code"] == 0
+        assert contents(case.folder) == case.new

@@ -56,12 +56,13 @@ class Layer:
         # The replaced functions must live on.
         self.kept = []
 
-    def install(self):
+    def install(self, places):
+        """Take the place of the functions whose addresses are kept in `places`."""
         found = {}
         for name, (names, signature, where) in CALLS.items():
             for each in names:
                 found[each] = self.wrapped(name, each, signature, where)
-        for address, symbol in slots(found):
+        for address, symbol in places:
             page = address & -PAGE
             LIBC.mprotect(PTR(page), ctypes.c_size_t(2 * PAGE), 3)
             PTR.from_address(address).value = ctypes.cast(found[symbol], PTR).value
@@ -168,7 +169,7 @@ def relocations(base, dynamic, names):
                     yield base + offset, symbol
 
 
-def run(request, streams, report):
+def run(request, places, streams, report):
     """Run the command; never returns."""
     from initgen.__main__ import main
 
@@ -179,7 +180,7 @@ def run(request, streams, report):
     sys.argv = ["initgen", *request["args"]]
     signal.alarm(request.get("seconds", 60))
     code = 0
-    layer.install()
+    layer.install(places)
     try:
         main()
     except SystemExit as error:
@@ -195,13 +196,13 @@ def run(request, streams, report):
     os._exit(0)
 
 
-def answer(request):
+def answer(request, places):
     """Run the command in a fork; return what came of it."""
     with ExitStack() as stack:
         files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
         child = os.fork()
         if not child:
-            run(request, [file.fileno() for file in files[:2]], files[2].fileno())
+            run(request, places, [file.fileno() for file in files[:2]], files[2].fileno())
         status = os.waitpid(child, 0)[1]
         for file in files:
             file.seek(0)
@@ -216,14 +217,18 @@ def serve():
     import h5py  # noqa: F401
     import scipy.linalg  # noqa: F401
 
+    import initgen.__main__  # noqa: F401
     import initlib
 
     with tempfile.TemporaryDirectory() as folder:
         layers = [{"name": "q", "shape": [3, 3], "initializer": "orthogonal"}]
         for name in ("m.safetensors", "m.h5"):
-            initlib.generate({"layers": layers}, Path(folder, name), threads=1)
+            manifest = Path(folder, "m.json")
+            manifest.write_text(json.dumps({"layers": layers}))
+            initlib.generate(manifest, Path(folder, name), threads=1)
+    places = [*slots({name for names, *_ in CALLS.values() for name in names})]
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        print(json.dumps(answer(json.loads(line), places)), flush=True)
 
 
 if __name__ == "__main__":
