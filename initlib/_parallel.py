@@ -20,6 +20,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
+_stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 _lock = threading.Lock()
 # How many work with BLAS at the moment, and what lifts the limit for all.
 _users = 0
@@ -28,18 +29,40 @@ _limiter = ExitStack()
 AHEAD = 2
 
 
+class StoppedError(Exception):
+    """Work was given up because what it was for has failed."""
+
+
 @contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let work inside be spread over so many threads, rather than one for each core."""
-    token = _threads.set(count)
+def threads(count: int, stop: threading.Event | None = None) -> Iterator[None]:
+    """Let work inside be spread over so many threads, rather than one for each core.
+
+    Args:
+        count: how many.
+        stop: ends the work soon after it is set.
+    """
+    tokens = _threads.set(count), _stop.set(stop)
     try:
         yield
     finally:
-        _threads.reset(token)
+        _threads.reset(tokens[0])
+        _stop.reset(tokens[1])
 
 
 def spread(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Do what `map` does, by several threads, which are only a few items ahead."""
+    """Do what `map` does, by several threads, which are only a few items ahead.
+
+    Raises:
+        StoppedError: the results aren't wanted any more.
+    """
+    stop = _stop.get()
+    for result in _spread(work, items):
+        if stop is not None and stop.is_set():
+            raise StoppedError
+        yield result
+
+
+def _spread(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     count = min(_threads.get() or len(os.sched_getaffinity(0)), len(items))
     if count <= 1:
         yield from map(work, items)

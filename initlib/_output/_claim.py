@@ -137,21 +137,23 @@ class Claim:
             return
         with uninterrupted(), suppress(OSError):
             _HELD.remove(self)
-            try:
-                if self._cleared:
-                    self.clear()
-                    self._clear_moved()
-            finally:
-                self.lock.unlink(missing_ok=True)
-                os.close(self._lock_fd)
-                self._remove_folder()
+            # The folder may have been moved, and another may be in its place.
+            lock = itself(self._lock_fd, self.lock).resolve()
+            places = {self.folder, lock.parent} if lock.name == self.lock.name else {self.folder}
+            for folder in places:
+                with suppress(OSError):
+                    self._release(folder)
+            os.close(self._lock_fd)
 
-    def _clear_moved(self) -> None:
-        """Remove hidden files where the folder is now, if it isn't where it was."""
-        lock = itself(self._lock_fd, self.lock).resolve()
-        if lock.name == self.lock.name and lock.parent != self.folder:
-            self.folder = lock.parent
-            self.clear()
+    def _release(self, folder: Path) -> None:
+        """Remove hidden files from the folder, or from where it is now, and the lock."""
+        self.folder = folder
+        try:
+            if self._cleared:
+                self.clear()
+        finally:
+            self.lock.unlink(missing_ok=True)
+            self._remove_folder()
 
     def _take(self) -> None:
         while True:

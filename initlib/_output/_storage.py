@@ -22,10 +22,14 @@ NO_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)
 def check_space(path: Path, folder: Path, nbytes: int) -> None:
     """Raise StorageError, which names `path`, if a folder's disk can't hold so many bytes."""
     with storage_errors(path):
-        free = shutil.disk_usage(folder).free
-    if nbytes > free:
-        need, have = (ByteSize(n).human_readable() for n in (nbytes, free))
-        raise StorageError(f"{path}: {need} are needed, but the disk has only {have} free")
+        usage = shutil.disk_usage(folder)
+    # Some file systems, as over networks, don't know.
+    if usage.total and nbytes > usage.free:
+        need, have = (ByteSize(n).human_readable() for n in (nbytes, usage.free))
+        if need == have:
+            need, have = f"{nbytes:,} bytes", f"{usage.free:,}"
+        problem = f"{need} are needed, but the disk of {folder} has only {have} free"
+        raise StorageError(f"{path}: {problem}; free some space, or write elsewhere")
 
 
 @contextmanager

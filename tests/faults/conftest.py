@@ -17,9 +17,10 @@ def faulty():
         [sys.executable, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
 
-        def run(arguments, folder, fault=None):
-            request = {"args": arguments, "cwd": str(folder), "folder": str(folder)}
-            print(json.dumps({**request, "fault": fault}), file=server.stdin, flush=True)
+        def run(arguments, folder, fault=None, **limits):
+            request = {"args": [*map(str, arguments)], "cwd": str(folder), "folder": str(folder)}
+            request |= {"fault": fault, "limits": limits}
+            print(json.dumps(request), file=server.stdin, flush=True)
             return json.loads(server.stdout.readline())
 
         yield run

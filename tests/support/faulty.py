@@ -12,6 +12,7 @@ import ctypes
 import errno
 import json
 import os
+import resource
 import signal
 import struct
 import sys
@@ -178,6 +179,8 @@ def run(request, places, streams, report):
         os.dup2(stream, number)
     layer = Layer(request["folder"], request["fault"])
     sys.argv = ["initgen", *request["args"]]
+    for name, limit in request.get("limits", {}).items():
+        resource.setrlimit(getattr(resource, name), (limit, limit))
     signal.alarm(request.get("seconds", 60))
     code = 0
     layer.install(places)
