@@ -15,6 +15,7 @@ from initlib import _manifest, _shards
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError
 from initlib._formats import FORMATS, SUFFIXES, Format, format_for
+from initlib._interrupts import checker
 from initlib._make import Maker
 from initlib._output import Claim, Output, OutputFolder, Terms
 from initlib._plan import Plan, make_plan
@@ -336,8 +337,14 @@ def _write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
     maker = Maker(job.plan, job.chunk_bytes, job.threads, job.buffers)
     maker.prepare()
     offsets = job.format.create(path, job.plan.entries, job.places)
+    check = checker()
+
+    def told(nbytes: int) -> None:
+        check()
+        advance(nbytes)
+
     with closing(File(path, job.plan.nbytes)) as file:
-        writer = Writer(maker, offsets, file, job.threads, advance)
+        writer = Writer(maker, offsets, file, job.threads, told)
         with pool(2 * job.threads, path) as executor:
             digests = writer.write_all(executor)
         file.check()

@@ -15,6 +15,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from initlib._digest import LEAF
 from initlib._errors import RequestError, StorageError
+from initlib._interrupts import checker, uninterrupted
 
 _SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[a-zA-Z]*\s*")
 
@@ -110,7 +111,9 @@ def _budget(memory: int | str) -> int:
 
 @contextmanager
 def pool(threads: int, path: Path | None = None) -> Iterator[Executor]:
-    """Give an executor of so many threads.
+    """Give an executor of so many threads; an interrupt waits until they have ended.
+
+    Whoever waits for them has to ask `checker` now and then.
 
     Args:
         threads: how many.
@@ -120,7 +123,7 @@ def pool(threads: int, path: Path | None = None) -> Iterator[Executor]:
         StorageError: the system refuses to start them.
     """
     try:
-        with ThreadPoolExecutor(threads) as executor:
+        with uninterrupted(), ThreadPoolExecutor(threads) as executor:
             yield executor
     except RuntimeError as error:
         if "start new thread" not in str(error):
@@ -135,8 +138,10 @@ def bounded(
 ) -> Iterator[tuple[Item, Result]]:
     """Yield items with their results as they finish, with at most `limit` of them in flight."""
     running: dict[Future[Result], Item] = {}
+    check = checker()
     try:
         while True:
+            check()
             for item in islice(items, limit - len(running)):
                 running[executor.submit(work, item)] = item
             if not running:

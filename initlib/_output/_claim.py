@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from initlib._errors import StorageError
 from initlib._files import itself
-from initlib._output._hold import uninterrupted
+from initlib._interrupts import uninterrupted
 from initlib._output._storage import storage_errors, sync
 
 # What is put around a target's name still has to be a file's name.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from initlib._errors import RequestError
+from initlib._interrupts import uninterrupted
 from initlib._output._claim import Claim
-from initlib._output._hold import uninterrupted
 from initlib._output._names import claimed_as
 from initlib._output._storage import check_space, storage_errors, sync
 from initlib._output._terms import Terms

@@ -12,7 +12,17 @@ import initlib
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"_description", "_errors", "_files", "_garbage", "_globs", "_memory", "_native", "_version"},
+    {
+        "_description",
+        "_errors",
+        "_files",
+        "_garbage",
+        "_globs",
+        "_interrupts",
+        "_memory",
+        "_native",
+        "_version",
+    },
     {"_arguments", "_digest", "_dtypes", "_moments", "_parallel", "_seeds", "_stream", "random"},
     {"_formats"},
     {"_checkpoint"},
