@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import mmap
+import resource
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -29,3 +31,25 @@ def pages(nbytes: int) -> npt.NDArray[np.uint8]:
         memory.madvise(mmap.MADV_HUGEPAGE)
     start = -array.ctypes.data % HUGE
     return array[start : start + nbytes]
+
+
+def check_room(nbytes: int) -> None:
+    """Find out whether the process may have so much more memory, where that is limited.
+
+    Some libraries end the process if it may not.
+
+    Raises:
+        MemoryError: it may not.
+    """
+    statistics = Path("/proc/self/statm")
+    if not statistics.exists():
+        return
+    used = statistics.read_text().split()
+    for kind, field in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5)):
+        limit = resource.getrlimit(kind)[0]
+        left = limit - int(used[field]) * resource.getpagesize()
+        if limit != resource.RLIM_INFINITY and left < nbytes:
+            need, have = nbytes >> 20, max(left, 0) >> 20
+            raise MemoryError(
+                f"{need} MiB more are needed, but the limit (ulimit -v) leaves {have}"
+            )

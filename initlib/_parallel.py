@@ -16,6 +16,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, TypeVar
 
+from initlib._memory import check_room
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -25,6 +27,8 @@ _lock = threading.Lock()
 # How many work with BLAS at the moment, and what lifts the limit for all.
 _users = 0
 _limiter = ExitStack()
+# What SciPy's LAPACK takes of a process's memory, in bytes, and a little more.
+LAPACK = 320 << 20
 # Items for each thread whose results nobody has asked for yet.
 AHEAD = 2
 
@@ -101,6 +105,13 @@ def single_blas() -> Iterator[None]:
                 _limiter.close()
 
 
+@contextmanager
+def every_core() -> Iterator[None]:
+    """Let BLAS use one thread for each core inside, however few it was told to use."""
+    with _controller().limit(limits=len(os.sched_getaffinity(0)), user_api="blas"):
+        yield
+
+
 def _limit() -> Any:
     """Limit BLAS for this thread or for the process; return what lifts the limit again."""
     limit = _controller().limit(limits=1, user_api="blas")
@@ -110,7 +121,12 @@ def _limit() -> Any:
 
 @cache
 def _controller() -> Any:
-    """Return what knows NumPy's and SciPy's BLAS, which are two."""
+    """Return what knows NumPy's and SciPy's BLAS, which are two.
+
+    Raises:
+        MemoryError: there isn't enough for the latter.
+    """
+    check_room(LAPACK)
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 

@@ -123,8 +123,8 @@ class Claim:
     def check(self) -> None:
         """Raise StorageError if somebody has removed the lock, so that another run may be there."""
         if not self._is_there(self._lock_fd):
-            problem = f"{self.lock.name} or its folder was removed, moved or replaced meanwhile"
-            raise StorageError(f"{self.path}: {problem}; nothing was changed")
+            problem = "was removed while the file was written, or the folder was moved or replaced"
+            raise StorageError(f"{self.path}: {self.lock.name} {problem}")
 
     @property
     def left(self) -> bool:
