@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mmap
+import os
 import resource
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +36,15 @@ def pages(nbytes: int) -> npt.NDArray[np.uint8]:
 
 
 def check_room(nbytes: int) -> None:
-    """Find out whether the process may have so much more memory, where that is limited.
+    """Find out whether there is so much more memory for this process, as far as can be told.
 
-    Some libraries end the process if it may not.
+    Where there isn't, some libraries end the process, or the system does.
 
     Raises:
-        MemoryError: it may not.
+        MemoryError: there isn't.
     """
+    if nbytes > total():
+        raise MemoryError(f"{nbytes >> 20:,} MiB are needed, but there are only {total() >> 20:,}")
     statistics = Path("/proc/self/statm")
     if not statistics.exists():
         return
@@ -50,6 +54,29 @@ def check_room(nbytes: int) -> None:
         left = limit - int(used[field]) * resource.getpagesize()
         if limit != resource.RLIM_INFINITY and left < nbytes:
             need, have = nbytes >> 20, max(left, 0) >> 20
-            raise MemoryError(
-                f"{need} MiB more are needed, but the limit (ulimit -v) leaves {have}"
-            )
+            limits = f"a limit (ulimit -v or -d) leaves {have:,}"
+            raise MemoryError(f"{need:,} MiB more are needed, but {limits}")
+
+
+@cache
+def total(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the bytes of memory that this process may have: the machine's, or its container's."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for line in groups.read_text().splitlines() if groups.exists() else ():
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            root = mounted / controllers
+            name = "memory.limit_in_bytes" if controllers else "memory.max"
+            # A container sees its own group as the root, whatever its path is outside.
+            inner = root / path.lstrip("/")
+            for group in (inner, *inner.parents):
+                if group.is_relative_to(root):
+                    found += _limits(group / name)
+    return min(found)
+
+
+def _limits(file: Path) -> list[int]:
+    """Return the limit in a file, if there is one."""
+    with suppress(OSError, ValueError):
+        return [int(file.read_text())]
+    return []

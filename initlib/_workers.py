@@ -16,6 +16,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from initlib._digest import LEAF
 from initlib._errors import RequestError, StorageError
 from initlib._interrupts import checker, uninterrupted
+from initlib._memory import total
 
 _SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[a-zA-Z]*\s*")
 
@@ -102,7 +103,7 @@ def byte_size(size: int | str, expected: str) -> int:
 def _budget(memory: int | str) -> int:
     """Return a size of memory in bytes."""
     budget = byte_size(memory, "a size of memory such as 64MiB")
-    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    most = total()
     if budget > most:
         there_is = f"expected at most the {ByteSize(most).human_readable()} that there are"
         raise RequestError(f"{there_is}, received {memory} of memory")

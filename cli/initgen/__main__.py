@@ -32,6 +32,9 @@ def main() -> None:
     except (SystemExit, KeyboardInterrupt) as error:
         # typer makes an exit of an interrupt.
         stopped = _signals.stopped(error)
+        if isinstance(error.__context__, BrokenPipeError):
+            # A reader of help that has had enough is no error.
+            sys.exit(0)
         if stopped is None:
             raise
         _fail(stopped.message(), 128 + stopped.number)

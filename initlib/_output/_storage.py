@@ -50,7 +50,7 @@ def storage_errors(
         raise StorageError(f"{path}: {why}") from error
     except MemoryError as error:
         problem = f"there is not enough memory: {error}".removesuffix(": ")
-        advice = "use less --memory or fewer --threads"
+        advice = "use less --memory or fewer --threads, or allow it more"
         raise StorageError(f"{path}: {problem}; {advice}") from error
 
 
