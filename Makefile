@@ -21,6 +21,10 @@ demo: .venv/installed ## Write GPT-2's initial weights, 124 million parameters, 
 test: .venv/installed ## Run the tests that need no framework
 	$(BIN)/pytest -n auto
 
+.PHONY: test-crash
+test-crash: .venv/installed ## Kill, stop and cut off runs of generate, hundreds of times
+	INITGEN_KILLS=200 $(BIN)/pytest -n 4 tests/crash
+
 .PHONY: test-browser
 test-browser: .venv/installed ## Run the tests of the HTML page in Chromium, which must be installed
 	$(BIN)/pytest -n auto tests/browser

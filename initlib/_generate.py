@@ -20,7 +20,6 @@ from initlib._make import Maker
 from initlib._output import Claim, Output, OutputFolder, Terms
 from initlib._plan import Plan, make_plan
 from initlib._provenance import Provenance
-from initlib._verify import whole_digests
 from initlib._workers import (
     MEMORY,
     Progress,
@@ -259,6 +258,9 @@ def _make(
 
 def _find_whole(files: Sequence[Part], claim: Claim) -> None:
     """Find the files that an earlier run has finished, under their names or not yet."""
+    # Most runs don't need it.
+    from initlib._verify import whole_digests
+
     for file in files:
         job = file.job
         for path in (file.final, file.new):

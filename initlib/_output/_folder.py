@@ -178,6 +178,8 @@ class OutputFolder:
         old = there - ours
         if not new and not old:
             return
+        # Nothing old goes before all that is new is on the disk, under whatever names.
+        sync(self.final)
         indexes = {each for each in there & (old | new.keys()) if each.endswith(".json")}
         with Undo(claim, len(self.companions) + 1) as undo:
             for index in sorted(indexes):

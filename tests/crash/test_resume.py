@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 
 import pytest
 from crashes import contents, hidden
 
 import initlib
-from initlib import _generate, _shards
+from initlib import _shards, _verify
 
 LAYERS = [
     {"name": f"t/{i}", "shape": [1000 + i], "initializer": "random_normal"} for i in range(10)
@@ -302,7 +303,7 @@ def test_a_shard_that_can_t_be_read_stops_it_and_stays(folder, monkeypatch):
     def fail(path, *args, **kwargs):
         raise initlib.StorageError(f"{path}: cannot read: Input/output error")
 
-    monkeypatch.setattr(_generate, "whole_digests", fail)
+    monkeypatch.setattr(_verify, "whole_digests", fail)
     with pytest.raises(
         initlib.StorageError, match=r"00001-of-00005\.safetensors: cannot read: Input"
     ) as caught:
@@ -335,6 +336,28 @@ def test_publishing_that_fails_can_be_gone_on_with(folder, whole, monkeypatch, n
     assert generate(folder, resume=True, force=True).kept == tuple(NAMES)
     assert contents(folder) == whole
     assert old != whole
+
+
+@pytest.mark.parametrize("stopped", ["m", "m.h5"])
+def test_publishing_isn_t_interrupted(tmp_path, monkeypatch, stopped):
+    """In Python, too: KeyboardInterrupt comes afterwards."""
+    path, replace = tmp_path / stopped, type(tmp_path).replace
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    sizes = {"max_shard_size": SIZE if stopped == "m" else None}
+
+    def interrupted(self, target):
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.undo()
+        return replace(self, target)
+
+    monkeypatch.setattr(type(tmp_path), "replace", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            initlib.generate(MANIFEST, path, **sizes)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert initlib.generate(MANIFEST, path, resume=True, **sizes).kept
+    assert not kept_names(tmp_path)
 
 
 def test_publishing_that_never_began_leaves_nothing(folder, monkeypatch):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import initlib
+
 ALL = os.environ.get("FAULTS") == "all"
 MANIFEST = {
     "layers": [
@@ -33,6 +35,11 @@ TARGETS = {
     },
     "new": {},
 }
+# What other commands write, and how.
+REPORTS = {
+    "page.html": ["describe", "../x.safetensors", "--html", "page.html", "--quiet"],
+    "m.yaml": ["manifest", "../x.safetensors", "-o", "m.yaml", "--force"],
+}
 FOLDER = ["--max-shard-size", "2MB", "--copy-from", "../source"]
 ERRORS = ("EIO", "ENOSPC", "EDQUOT")
 # What a call does before anything of the new is under its own name, and so leaves all as it was.
@@ -53,7 +60,10 @@ class Case:
         (tmp_path / "m.json").write_text(json.dumps(MANIFEST))
         (tmp_path / "source").mkdir()
         (tmp_path / "source" / "config.json").write_text("{}")
-        self.old = {name: text.encode() for name, text in TARGETS[target].items()}
+        self.old = {name: text.encode() for name, text in TARGETS.get(target, {}).items()}
+        if target in REPORTS:
+            initlib.generate(MANIFEST, tmp_path / "x.safetensors")
+            self.old = {target: b"old"}
         self.times = 0
         done = self.run(None)
         assert (done["code"], done["stderr"]) == (0, "")
@@ -72,6 +82,8 @@ class Case:
 
     def again(self, fault=None):
         """Run the command in the same folder."""
+        if self.target in REPORTS:
+            return self.faulty(REPORTS[self.target], self.folder, fault)
         options = [] if "." in self.target else FOLDER
         options = [*options, "--threads", "1", "--memory", "1MiB", "--force", "--quiet"]
         arguments = ["generate", "../m.json", "-o", self.target, *options]
@@ -112,6 +124,8 @@ def case(request, faulty, tmp_path):
 def cases(*calls):
     """Parametrize a test by targets, and calls that are made for each of them."""
     pairs = [(target, call) for target in TARGETS for call in calls]
+    own = [call for call in calls if call not in ("pwrite", "ftruncate")]
+    pairs += [(target, call) for target in REPORTS for call in own]
     return pytest.mark.parametrize(("case", "call"), pairs, indirect=["case"])
 
 

@@ -22,7 +22,14 @@ from pathlib import Path
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 # What is audited beside opening files, with how many paths.
-AUDITED = {"os.rename": 2, "os.remove": 1, "os.mkdir": 1, "os.rmdir": 1, "os.listdir": 1}
+AUDITED = {
+    "os.rename": 2,
+    "os.link": 2,
+    "os.remove": 1,
+    "os.mkdir": 1,
+    "os.rmdir": 1,
+    "os.listdir": 1,
+}
 
 
 class Events:
