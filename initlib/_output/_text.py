@@ -54,10 +54,15 @@ class TextFile:
             StorageError: it can't be written.
         """
         claim = self._output.claim()
-        with claim.held():
-            claim.clear()
-            new = claim.new(1)
-            with new_file(new) as file:
-                file.write(text.encode(errors="replace"))
-            sync(new)
-            self._output.publish(claim, {self._output.final.name: new}, self._terms)
+        try:
+            with claim.held():
+                claim.clear()
+                new = claim.new(1)
+                with new_file(new) as file:
+                    file.write(text.encode(errors="replace"))
+                sync(new)
+                self._output.publish(claim, {self._output.final.name: new}, self._terms)
+        except BaseException as error:
+            if claim.note is not None:
+                error.add_note(claim.note)
+            raise

@@ -59,9 +59,9 @@ def ended(done, folder):
     return done.returncode == 0
 
 
-@pytest.mark.parametrize("kind", ["RLIMIT_AS", "RLIMIT_DATA"])
+@pytest.mark.parametrize("kind", ["RLIMIT_AS", "RLIMIT_DATA"] if ALL else ["RLIMIT_AS"])
 def test_little_memory(limited, tmp_path, kind):
-    sizes = [*range(20, 400, 20), *range(400, 1600, 100)] if ALL else [60, 240, 600]
+    sizes = [*range(20, 400, 20), *range(400, 1600, 100)] if ALL else [60, 240]
     done = [
         ended(
             limited("generate", "m.json", "-o", "m.h5", "--threads", 2, **{kind: n * MIB}), tmp_path
@@ -114,7 +114,7 @@ def test_no_threads_can_be_started(limited, tmp_path):
     assert not ended(done, tmp_path)
 
 
-@pytest.mark.parametrize("output", ["m.h5", "m.safetensors", "model/"])
+@pytest.mark.parametrize("output", ["m.h5", "m.safetensors", "model/"] if ALL else ["m.h5"])
 def test_few_open_files(limited, tmp_path, output):
     for count in range(5, 12 if ALL else 8):
         done = limited("generate", "small.json", "-o", output, RLIMIT_NOFILE=count)
@@ -147,7 +147,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("arguments", COMMANDS if ALL else COMMANDS[2::4], ids=" ".join)
+@pytest.mark.parametrize("arguments", COMMANDS if ALL else COMMANDS[2::6], ids=" ".join)
 def test_a_standard_output_that_takes_nothing(limited, tmp_path, arguments):
     assert limited("generate", "small.json", "-o", "x.safetensors").returncode == 0
     with open("/dev/full", "w") as full:  # noqa: PTH123
