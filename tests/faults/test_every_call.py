@@ -186,3 +186,17 @@ def test_what_cannot_be_removed_is_hidden_and_goes_the_next_time(case):
         assert left.keys() == {*case.new, *hidden}
         assert case.again()["code"] == 0
         assert contents(case.folder) == case.new
+
+
+@pytest.mark.parametrize("case", ["new"], indirect=True)
+def test_a_folder_that_cannot_be_made(case):
+    for nth, kind in faults(case, "mkdir", ERRORS):
+        code, message, found = case.ends(["mkdir", nth, kind, False])
+        assert (code, found) == (3, {})
+        assert os.strerror(getattr(errno, kind)) in message
+
+
+@pytest.mark.parametrize("case", ["model"], indirect=True)
+def test_a_disk_where_files_have_one_name_only(case):
+    (call,) = {"link", "linkat"} & set(case.made)
+    assert case.ends([call, 1, "EOPNOTSUPP", True])[0] == 0
