@@ -263,7 +263,8 @@ def _find_whole(files: Sequence[Part], claim: Claim) -> None:
 
     for file in files:
         job = file.job
-        for path in (file.final, file.new):
+        # Of a single file, a part is worth less than what a look into it could cost.
+        for path in (file.final, file.new) if len(files) > 1 else (file.final,):
             what = path, job.format, job.plan, job.provenance
             file.digests = whole_digests(*what, threads=job.threads, chunk_bytes=job.chunk_bytes)
             if file.digests is not None:

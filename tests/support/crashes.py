@@ -133,6 +133,8 @@ class Stage:
         if self.old and not loadable:
             # The old one goes only when all of the new one is there.
             assert all(name in whole or content in waiting for name, content in data.items())
+        # Of a single file nothing is kept before it has its name.
+        waiting = waiting if self.scenario.shards else []
         return {name for name, content in data.items() if name in whole or content in waiting}
 
     def finish(self, server, *, resume):
