@@ -23,9 +23,15 @@ def pages(nbytes: int) -> npt.NDArray[np.uint8]:
 
     Much of it is in huge pages where the system has them: a disk then takes far fewer runs of
     addresses for the same bytes, which made direct writes 1.4 times as fast.
+
+    Raises:
+        MemoryError: the system has none.
     """
     spare = HUGE if nbytes >= HUGE else 0
-    memory = mmap.mmap(-1, nbytes + spare, flags=mmap.MAP_PRIVATE | mmap.MAP_ANON)
+    try:
+        memory = mmap.mmap(-1, nbytes + spare, flags=mmap.MAP_PRIVATE | mmap.MAP_ANON)
+    except OSError as error:
+        raise MemoryError(f"{nbytes >> 20} MiB are needed for buffers") from error
     array = np.frombuffer(memory, np.uint8)
     if not spare:
         return array
