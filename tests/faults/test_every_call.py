@@ -1,7 +1,7 @@
 """Every call that writes files fails, each time it is made and in each way that it can.
 
-`make test` lets the first, the last and one between fail, in one of the ways each; with FAULTS=all,
-as in `make test-faults`, all are tried.
+`make test` lets the last and one before it fail, in one of the ways each; with FAULTS=all, as in
+`make test-faults`, all are tried.
 """
 
 import errno
@@ -46,6 +46,10 @@ ERRORS = ("EIO", "ENOSPC", "EDQUOT")
 CALLS = ("open", "write", "pwrite", "ftruncate", "fsync", "close", "rename")
 
 
+# What a run makes without a fault, and the calls that it makes.
+UNDISTURBED = {}
+
+
 def contents(folder):
     """The bytes of every file in a folder, by name."""
     files = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
@@ -65,9 +69,11 @@ class Case:
             initlib.generate(MANIFEST, tmp_path / "x.safetensors")
             self.old = {target: b"old"}
         self.times = 0
-        done = self.run(None)
-        assert (done["code"], done["stderr"]) == (0, "")
-        self.new, self.made = contents(self.folder), done["made"]
+        if target not in UNDISTURBED:
+            done = self.run(None)
+            assert (done["code"], done["stderr"]) == (0, "")
+            UNDISTURBED[target] = contents(self.folder), done["made"]
+        self.new, self.made = UNDISTURBED[target]
         assert set(self.new) & {target, f"{target}/{INDEX}"}
 
     def run(self, fault):
@@ -113,7 +119,7 @@ def faults(case, call, kinds):
     if ALL:
         yield from product(range(1, count + 1), kinds)
     else:
-        yield from zip(sorted({1, count // 2 + 1, count}), cycle(kinds), strict=False)
+        yield from zip(sorted({count // 2 + 1, count}), cycle(kinds), strict=False)
 
 
 @pytest.fixture
@@ -126,6 +132,8 @@ def cases(*calls):
     pairs = [(target, call) for target in TARGETS for call in calls]
     own = [call for call in calls if call not in ("pwrite", "ftruncate")]
     pairs += [(target, call) for target in REPORTS for call in own]
+    if not ALL:
+        pairs = pairs[:: 1 + (calls != CALLS)]
     return pytest.mark.parametrize(("case", "call"), pairs, indirect=["case"])
 
 

@@ -61,7 +61,7 @@ def ended(done, folder):
 
 @pytest.mark.parametrize("kind", ["RLIMIT_AS", "RLIMIT_DATA"] if ALL else ["RLIMIT_AS"])
 def test_little_memory(limited, tmp_path, kind):
-    sizes = [*range(20, 400, 20), *range(400, 1600, 100)] if ALL else [60, 240]
+    sizes = [*range(20, 400, 40), *range(400, 1600, 200)] if ALL else [60, 240]
     done = [
         ended(
             limited("generate", "m.json", "-o", "m.h5", "--threads", 2, **{kind: n * MIB}), tmp_path
