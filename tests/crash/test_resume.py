@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from crashes import contents, hidden
@@ -271,6 +272,23 @@ def test_nobody_looks_into_what_is_left_of_a_single_file(tmp_path):
     os.mkfifo(hidden_file)
     generate(tmp_path / "m.h5", max_shard_size=None, resume=True)
     assert [each.name for each in tmp_path.iterdir()] == ["m.h5"]
+
+
+@pytest.mark.parametrize("output", ["m", "m.h5"])
+def test_commit_comes_when_all_is_whole_and_can_prevent_it(tmp_path, output):
+    path, seen = tmp_path / output, []
+    sizes = {"max_shard_size": SIZE if output == "m" else None}
+
+    def refuse():
+        seen.append({Path(name).suffix for name in contents(tmp_path)})
+        raise StopError
+
+    assert isinstance(generate(path, commit=refuse, **sizes), StopError)
+    assert seen == [{".tmp", ".lock"}]
+    assert not any(tmp_path.iterdir())
+    generate(path, commit=lambda: seen.append("again"), **sizes)
+    assert seen[1:] == ["again"]
+    assert initlib.verify(path, quick=True).same
 
 
 def test_space_is_asked_for_what_is_left_alone(folder, monkeypatch):

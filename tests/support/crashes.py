@@ -126,7 +126,7 @@ class Stage:
             # All that it lists is of one run.
             listed = {f"m/{name}" for name in json.loads(index)["weight_map"].values()}
             runs = [run for run in (self.old, self.new) if run.get(f"m/{INDEX}") == index]
-            assert any(all(visible[n] == run[n] for n in listed) for run in runs)
+            assert any(all(visible.get(n) == run[n] for n in listed) for run in runs)
         loadable = self.old and all(visible.get(name) == data for name, data in self.old.items())
         data = {name: data for name, data in self.new.items() if not name.endswith(".json")}
         waiting = [found[name] for name in found if hidden(name)]
