@@ -25,6 +25,10 @@ test: .venv/installed ## Run the tests that need no framework
 test-crash: .venv/installed ## Kill, stop and cut off runs of generate, hundreds of times
 	INITGEN_KILLS=200 $(BIN)/pytest -n 4 tests/crash/test_kills.py tests/crash/test_power_cut.py tests/crash/test_signals.py
 
+.PHONY: test-faults
+test-faults: .venv/installed ## Let every call that writes files fail, in every way, and limit memory and more
+	FAULTS=all $(BIN)/pytest -n 4 tests/faults
+
 .PHONY: test-browser
 test-browser: .venv/installed ## Run the tests of the HTML page in Chromium, which must be installed
 	$(BIN)/pytest -n auto tests/browser

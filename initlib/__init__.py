@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from initlib._diff import Difference, MetadataDifference, TensorDifference, diff
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
-    from initlib._output import abandon
+    from initlib._output import TextFile, abandon
     from initlib._schemas import schema
     from initlib._sources import Draft, manifest
     from initlib._verify import TensorVerdict, Verified, verify
@@ -64,6 +64,7 @@ _HOME = {
     "TensorDifference": "_diff",
     "TensorInfo": "_generate",
     "TensorVerdict": "_verify",
+    "TextFile": "_output",
     "Unread": "_description",
     "Verified": "_verify",
     "abandon": "_output",
@@ -100,6 +101,7 @@ __all__ = [
     "TensorDifference",
     "TensorInfo",
     "TensorVerdict",
+    "TextFile",
     "Unread",
     "Verified",
     "__version__",

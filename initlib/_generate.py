@@ -97,6 +97,12 @@ class Job:
         """What the file says of the plan."""
         return Provenance(self.plan)
 
+    @property
+    def written(self) -> int:
+        """The least bytes that the file takes of a disk; zeros may be holes."""
+        tensors = (t.entry.nbytes for t in self.plan.tensors if t.element is None or any(t.element))
+        return sum(tensors) + sum(map(len, self.places.values()))
+
     @cached_property
     def places(self) -> dict[str, str]:
         """The same as metadata, before the digests are known."""
@@ -237,7 +243,7 @@ def _make(
                 terms = replace(terms, ours=frozenset(ours))
                 target.check(terms)
             claim.clear()
-            target.check_space(sum(file.job.plan.nbytes for file in files if file.digests is None))
+            target.check_space(sum(file.job.written for file in files if file.digests is None))
             _write_all(files, claim, progress, keep=resume and len(files) > 1)
             new = {file.name: file.new for file in files if not file.placed}
             target.publish(claim, new, terms)
@@ -342,10 +348,12 @@ def _write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
 
     with closing(File(path, job.plan.nbytes)) as file:
         writer = Writer(maker, offsets, file, job.threads, told)
-        with pool(2 * job.threads) as executor:
+        with pool(2 * job.threads, path) as executor:
             digests = writer.write_all(executor)
-        job.format.replace_metadata(path, job.provenance.metadata(digests))
+        file.check()
+        job.format.replace_metadata(file.itself, job.provenance.metadata(digests))
         file.sync()
+        file.check()
     return digests
 
 

@@ -33,6 +33,7 @@ class Maker:
         chunk_bytes: size of a chunk, and of each buffer.
         threads: how many may work on one tensor, where that is made by several.
         buffers: how many chunks may be in memory at a time; whoever wants one more waits.
+        stop: once it is set nothing more is made.
     """
 
     plan: Plan
@@ -44,6 +45,7 @@ class Maker:
     _copies: tuple[bytes, Bytes] = (b"", np.empty(0, np.uint8))
     # Tensors that can't be made in pieces are held whole: no two at a time.
     _whole: threading.Lock = field(default_factory=threading.Lock)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         for buffer in np.split(pages(self.buffers * (self.chunk_bytes + PAGE)), self.buffers):
@@ -58,6 +60,9 @@ class Maker:
         """Give memory with the pieces of a chunk at their places; it is used again after this.
 
         Any thread may leave this context, whichever entered it.
+
+        Raises:
+            StoppedError: nothing more is to be made.
         """
         first = self.plan.tensors[chunk.pieces[0].tensor]
         if first.element is not None:
@@ -70,7 +75,9 @@ class Maker:
                 yield buffer
         else:
             with self._whole:
-                with _parallel.threads(self.threads):
+                if self.stop.is_set():
+                    raise _parallel.StoppedError
+                with _parallel.threads(self.threads, self.stop):
                     array = np.ascontiguousarray(_guarded(first, _make_whole))
                 yield array.reshape(-1).view(np.uint8)
 

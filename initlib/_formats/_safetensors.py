@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, StorageError
+from initlib._files import new_file
 from initlib._formats._entry import (
     MAX_FILE,
     METADATA,
@@ -95,9 +97,10 @@ class Safetensors:
     ) -> list[int]:
         """Write the header, and make the file as long as it will be."""
         header, offsets, size = _layout(entries, metadata)
-        with storage_errors(path, "write"), path.open("xb") as file:
+        with storage_errors(path, "write"), new_file(path) as file:
             file.write(header)
-            file.truncate(size)
+            file.flush()
+            os.truncate(file.fileno(), size)
         return offsets
 
     def replace_metadata(self, path: Path, metadata: Mapping[str, str]) -> None:

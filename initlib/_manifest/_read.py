@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from initlib._dtypes import as_dtype, dtype_name
-from initlib._errors import ManifestError, RequestError, StorageError, did_you_mean
+from initlib._errors import ManifestError, RequestError, StorageError, did_you_mean, reason
 from initlib._garbage import no_collection
 from initlib._manifest._expressions import Number, evaluate
 from initlib._manifest._json import load_json
@@ -100,7 +100,7 @@ def _content(path: Path) -> bytes:
     except IsADirectoryError:
         raise RequestError(f"expected a manifest file, received the folder {str(path)!r}") from None
     except OSError as error:
-        raise StorageError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        raise StorageError(f"cannot read {str(path)!r}: {reason(error)}") from None
 
 
 def _neighbours(path: Path) -> list[str]:

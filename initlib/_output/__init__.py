@@ -4,5 +4,6 @@ from initlib._output._claim import Claim, abandon
 from initlib._output._file import Output
 from initlib._output._folder import OutputFolder
 from initlib._output._terms import Terms
+from initlib._output._text import TextFile
 
-__all__ = ["Claim", "Output", "OutputFolder", "Terms", "abandon"]
+__all__ = ["Claim", "Output", "OutputFolder", "Terms", "TextFile", "abandon"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from initlib._errors import StorageError
+from initlib._files import itself
 from initlib._interrupts import uninterrupted
 from initlib._output._storage import storage_errors, sync
 
@@ -122,7 +123,8 @@ class Claim:
     def check(self) -> None:
         """Raise StorageError if somebody has removed the lock, so that another run may be there."""
         if not self._is_there(self._lock_fd):
-            raise StorageError(f"{self.path}: {self.lock} was removed while the file was written")
+            problem = "was removed while the file was written, or the folder was moved or replaced"
+            raise StorageError(f"{self.path}: {self.lock.name} {problem}")
 
     @property
     def left(self) -> bool:
@@ -135,19 +137,29 @@ class Claim:
             return
         with uninterrupted(), suppress(OSError):
             _HELD.remove(self)
-            try:
-                if self._cleared:
-                    self.clear()
-            finally:
-                self.lock.unlink(missing_ok=True)
-                os.close(self._lock_fd)
-                self._remove_folder()
+            # The folder may have been moved, and another may be in its place.
+            lock = itself(self._lock_fd, self.lock).resolve()
+            places = {self.folder, lock.parent} if lock.name == self.lock.name else {self.folder}
+            for folder in places:
+                with suppress(OSError):
+                    self._release(folder)
+            os.close(self._lock_fd)
+
+    def _release(self, folder: Path) -> None:
+        """Remove hidden files from the folder, or from where it is now, and the lock."""
+        self.folder = folder
+        try:
+            if self._cleared:
+                self.clear()
+        finally:
+            self.lock.unlink(missing_ok=True)
+            self._remove_folder()
 
     def _take(self) -> None:
         while True:
-            if self.make_folder:
-                self._make_folder()
             try:
+                if self.make_folder:
+                    self._make_folder()
                 self._lock_fd = self._locked()
             except FileNotFoundError:
                 # Another run made the folder, failed, and has just removed it.

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from initlib._errors import RequestError
+from initlib._files import new_file
 from initlib._interrupts import uninterrupted
 from initlib._output._claim import Claim
 from initlib._output._names import COMPANIONS, MODEL, WEIGHTS
 from initlib._output._storage import check_space, storage_errors, sync
 from initlib._output._terms import Terms
+from initlib._output._undo import Undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,9 @@ class OutputFolder:
             if companion.name not in terms.ours:
                 copy = claim.beside(number + 1)
                 with storage_errors(companion):
-                    shutil.copyfile(companion, copy)
+                    source = companion.open("rb")
+                with source, new_file(copy) as file:
+                    shutil.copyfileobj(source, file)
                 sync(copy)
                 copies[companion.name] = copy
         return copies
@@ -159,7 +163,8 @@ class OutputFolder:
         if self.index is None or (self.index[0] in terms.ours and not new):
             return {}
         path = claim.beside(0)
-        path.write_bytes(self.index[1].encode())
+        with new_file(path) as file:
+            file.write(self.index[1].encode())
         sync(path)
         return {self.index[0]: path}
 
@@ -175,17 +180,19 @@ class OutputFolder:
             return
         # Nothing old goes before all that is new is on the disk, under whatever names.
         sync(self.final)
-        for index in sorted(each for each in there & (old | new.keys()) if each.endswith(".json")):
-            self.place(index).unlink()
-            claim.begin(new.values())
-        sync(self.final)
-        for each in [*new][:-1]:
-            new[each].replace(self.place(each))
-            claim.begin(new.values())
-        for stale in old - new.keys():
-            self.place(stale).unlink(missing_ok=True)
-        sync(self.final)
-        for each in [*new][-1:]:
-            new[each].replace(self.place(each))
+        indexes = {each for each in there & (old | new.keys()) if each.endswith(".json")}
+        with Undo(claim, len(self.companions) + 1) as undo:
+            for index in sorted(indexes):
+                undo.remove(self.place(index))
+                claim.begin(new.values())
             sync(self.final)
+            for each in [*new][:-1]:
+                undo.rename(new[each], self.place(each))
+                claim.begin(new.values())
+            for stale in sorted(old - new.keys() - indexes):
+                undo.remove(self.place(stale))
+            sync(self.final)
+            for each in [*new][-1:]:
+                undo.rename(new[each], self.place(each))
+                sync(self.final)
         claim.note = None

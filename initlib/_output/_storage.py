@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import ByteSize
 
-from initlib._errors import InitlibError, StorageError
+from initlib._errors import InitlibError, StorageError, reason
+from initlib._files import OPEN
 
 # How a file system says that its folders need no sync, or that it has none for them.
 NO_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)
@@ -21,10 +22,14 @@ NO_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)
 def check_space(path: Path, folder: Path, nbytes: int) -> None:
     """Raise StorageError, which names `path`, if a folder's disk can't hold so many bytes."""
     with storage_errors(path):
-        free = shutil.disk_usage(folder).free
-    if nbytes > free:
-        need, have = (ByteSize(n).human_readable() for n in (nbytes, free))
-        raise StorageError(f"{path}: {need} are needed, but the disk has only {have} free")
+        usage = shutil.disk_usage(folder)
+    # Some file systems, as over networks, don't know.
+    if usage.total and nbytes > usage.free:
+        need, have = (ByteSize(n).human_readable() for n in (nbytes, usage.free))
+        if need == have:
+            need, have = f"{nbytes:,} bytes", f"{usage.free:,}"
+        problem = f"{need} are needed, but the disk of {folder} has only {have} free"
+        raise StorageError(f"{path}: {problem}; free some space, or write elsewhere")
 
 
 @contextmanager
@@ -36,13 +41,17 @@ def storage_errors(
         yield
     except OSError as error:
         if isinstance(error, InitlibError):
-            own = hidden and hidden.match(str(error))
+            own = (hidden and hidden.match(str(error))) or OPEN.match(str(error))
             if not own:
                 raise
-            reason = str(error)[own.end() :]
+            why = str(error)[own.end() :]
         else:
-            reason = error.strerror or str(error)
-        raise StorageError(f"{path}: {reason}") from error
+            why = reason(error)
+        raise StorageError(f"{path}: {why}") from error
+    except MemoryError as error:
+        problem = f"there is not enough memory: {error}".removesuffix(": ")
+        advice = "use less --memory or fewer --threads, or allow it more"
+        raise StorageError(f"{path}: {problem}; {advice}") from error
 
 
 def sync(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initlib._dtypes import dtype_name, is_float
-from initlib._errors import RequestError, StorageError, did_you_mean
+from initlib._errors import RequestError, StorageError, did_you_mean, reason
 from initlib.initializers._base import Array, Target, pieces
 from initlib.initializers._constants import Unseeded
 from initlib.initializers._rounding import check_values, round_once
@@ -136,7 +135,7 @@ def _state(folder: Path, path: str) -> State:
         hint = did_you_mean(place.name, (each.name for each in beside))
         raise RequestError(f"there is no file {path!r} in {folder.resolve()}{hint}") from None
     except OSError as error:
-        raise StorageError(f"{path}: cannot read: {os.strerror(error.errno or 0)}") from None
+        raise StorageError(f"{path}: cannot read: {reason(error)}") from None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 

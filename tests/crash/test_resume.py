@@ -296,7 +296,9 @@ def test_space_is_asked_for_what_is_left_alone(folder, monkeypatch):
     asked = []
     monkeypatch.setattr("initlib._output._folder.check_space", lambda *args: asked.append(args[2]))
     done = generate(folder, resume=True)
-    assert asked == [sum(tensor.nbytes for tensor in done.tensors[6:])]
+    values = sum(tensor.nbytes for tensor in done.tensors[6:])
+    # Headers besides.
+    assert values < asked[0] < 2 * values
 
 
 def test_progress_counts_what_is_kept(folder):
@@ -373,14 +375,12 @@ def test_publishing_isn_t_interrupted(tmp_path, monkeypatch, stopped):
 
 def test_publishing_that_never_began_leaves_nothing(folder, monkeypatch):
     generate(folder, seed=7)
-    old, unlink = contents(folder), type(folder).unlink
+    old = contents(folder)
 
-    def failing(self, **options):
-        if self.name.endswith(".index.json"):
-            raise PermissionError(13, "Permission denied")
-        return unlink(self, **options)
+    def failing(path, *_):
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(type(folder), "unlink", failing)
+    monkeypatch.setattr(os, "rename", failing)
     with pytest.raises(initlib.StorageError, match="m: Permission denied") as caught:
         generate(folder, force=True)
     assert not hasattr(caught.value, "__notes__")

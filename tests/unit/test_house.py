@@ -15,6 +15,7 @@ FLOORS = [
     {
         "_description",
         "_errors",
+        "_files",
         "_garbage",
         "_globs",
         "_interrupts",
