@@ -1,0 +1,277 @@
+"""Test every random initializer by a billion values of each; print tables in Markdown.
+
+    python tools/quality/distributions.py                    # all, as docs/quality.md has it
+    python tools/quality/distributions.py sparse --count 1e7 # those whose name has this in it
+    python tools/quality/distributions.py --peers            # torch, NumPy and JAX instead
+
+What is tested is a tensor's values as `initgen generate` makes them, against the law that the
+initializer's documentation states, written down here once more by means of `scipy.stats`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from counting import TAILS, Count
+from scipy import stats
+
+from initlib import initializers
+from initlib._dtypes import DTYPES
+from initlib._stream import prepare
+from initlib.initializers import Target
+
+Array = npt.NDArray[Any]
+
+# Rows and columns of the tensor: 1,024,000,000 values, of fans that no formula confuses.
+SHAPE = (25_600, 40_000)
+PIECE = 1 << 22
+SUSPICIOUS = 1e-3
+WIDTHS = ("float64", "float32", "bfloat16", "float16")
+
+
+def normal(stddev: float, mean: float = 0.0) -> Any:
+    return stats.norm(mean, stddev)
+
+
+def uniform(low: float, high: float) -> Any:
+    return stats.uniform(low, high - low)
+
+
+def even(variance: float) -> Any:
+    """Uniform around 0 with this variance."""
+    limit = math.sqrt(3 * variance)
+    return uniform(-limit, limit)
+
+
+def between(stddev: float, low: float, high: float, mean: float = 0.0) -> Any:
+    """Normal between two numbers."""
+    return stats.truncnorm((low - mean) / stddev, (high - mean) / stddev, mean, stddev)
+
+
+def cut(variance: float) -> Any:
+    """Truncated at two stddev, with this variance after the cut."""
+    stddev = math.sqrt(variance) / 0.87962566103423978
+    return between(stddev, -2 * stddev, 2 * stddev)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An initializer as a manifest names it, and what it promises of a tensor of SHAPE.
+
+    Attributes:
+        identifier: of the catalogue.
+        arguments: its arguments.
+        law: of `scipy.stats`.
+        dtypes: what it is tried in.
+    """
+
+    identifier: str
+    arguments: dict[str, Any]
+    law: Any
+    dtypes: tuple[str, ...] = ("float32",)
+
+    @property
+    def label(self) -> str:
+        """The initializer as a manifest writes it."""
+        named = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
+        return f"{self.identifier}({named})" if named else self.identifier
+
+
+INPUTS, OUTPUTS = SHAPE
+MEAN = (INPUTS + OUTPUTS) / 2
+LOG_UNIFORM = {"formula": "exp(x)", "of": {"class_name": "uniform_", "config": {"a": -7, "b": -2}}}
+ABSOLUTE = {"formula": "abs(x)", "of": {"class_name": "normal_", "config": {"std": 0.02}}}
+CASES = [
+    Case("random_normal", {}, normal(0.05), WIDTHS),
+    Case("random_normal", {"mean": 0.5, "stddev": 0.25}, normal(0.25, 0.5)),
+    Case("truncated_normal", {}, between(0.05, -0.1, 0.1), WIDTHS),
+    Case("random_uniform", {}, uniform(-0.05, 0.05), WIDTHS),
+    Case("random_uniform", {"minval": 1, "maxval": 3}, uniform(1, 3), WIDTHS),
+    Case("variance_scaling", {}, cut(1 / INPUTS)),
+    Case(
+        "variance_scaling",
+        {"scale": 2, "mode": "fan_out", "distribution": "untruncated_normal"},
+        normal(math.sqrt(2 / OUTPUTS)),
+    ),
+    Case(
+        "variance_scaling", {"scale": 3, "mode": "fan_avg", "distribution": "uniform"}, even(3 / MEAN)
+    ),
+    Case("glorot_normal", {}, cut(1 / MEAN)),
+    Case("glorot_uniform", {}, even(1 / MEAN), WIDTHS),
+    Case("he_normal", {}, cut(2 / INPUTS), WIDTHS),
+    Case("he_uniform", {}, even(2 / INPUTS)),
+    Case("lecun_normal", {}, cut(1 / INPUTS)),
+    Case("lecun_uniform", {}, even(1 / INPUTS)),
+    Case("kaiming_normal", {}, normal(math.sqrt(2 / INPUTS))),
+    Case("kaiming_uniform", {"a": math.sqrt(5)}, even(1 / 3 / INPUTS)),
+    Case("xavier_normal", {}, normal(math.sqrt(1 / MEAN))),
+    Case("xavier_uniform", {}, even(1 / MEAN)),
+    Case("trunc_normal", {}, between(1, -2, 2)),
+    Case("trunc_normal", {"std": 0.02}, normal(0.02)),
+    Case("trunc_normal", {"a": -3, "b": 3}, between(1, -3, 3), WIDTHS),
+    Case("trunc_normal", {"a": -1, "b": 0.5}, between(1, -1, 0.5)),
+    Case("trunc_normal", {"a": 0, "b": math.inf}, between(1, 0, math.inf)),
+    Case("trunc_normal", {"mean": 1, "a": 5, "b": 7}, between(1, 5, 7, 1), ("float32", "float64")),
+    Case("trunc_normal", {"a": 30, "b": math.inf}, stats.expon(30, 1 / 30)),
+    Case("normal_", {}, normal(1)),
+    Case("uniform_", {}, uniform(0, 1)),
+    Case("jax.normal", {}, normal(0.01)),
+    Case("jax.uniform", {}, uniform(0, 0.01)),
+    Case("jax.truncated_normal", {}, between(0.01, -0.02, 0.02)),
+    Case(
+        "jax.variance_scaling",
+        {"scale": 2, "mode": "fan_geo_avg", "distribution": "normal"},
+        normal(math.sqrt(2 / math.sqrt(INPUTS * OUTPUTS))),
+    ),
+    Case("jax.glorot_normal", {}, cut(1 / MEAN)),
+    Case("jax.glorot_uniform", {}, even(1 / MEAN)),
+    Case("jax.he_normal", {}, cut(2 / INPUTS)),
+    Case("jax.he_uniform", {}, even(2 / INPUTS)),
+    Case("jax.lecun_normal", {}, cut(1 / INPUTS)),
+    Case("jax.lecun_uniform", {}, even(1 / INPUTS)),
+    Case("scaled_normal", {"sigma": 0.02, "num_layers": 12}, normal(0.02 / math.sqrt(24))),
+    Case("small_init", {"dim": 1024}, normal(math.sqrt(2 / 5 / 1024))),
+    Case("wang_init", {"n_layers": 12, "dim": 1024}, normal(2 / 12 / math.sqrt(1024))),
+    Case("mup_input", {"std": 0.02}, normal(0.02)),
+    Case("mup_hidden", {"std": 0.02, "width_mult": 4}, normal(0.01)),
+    Case("mup_output", {"std": 0.02, "width_mult": 4}, normal(0.005)),
+    Case("lora_a", {}, even(1 / 3 / INPUTS)),
+    Case("lora_a_gaussian", {"r": 8}, normal(1 / 8)),
+    Case("elementwise", LOG_UNIFORM, stats.loguniform(math.exp(-7), math.exp(-2))),
+    Case("elementwise", ABSOLUTE, stats.halfnorm(0, 0.02)),
+    Case("sparse", {"sparsity": 0.25}, normal(0.01)),
+]
+
+
+def pieces(case: Case, dtype: str, count: int, seed: int) -> Iterator[Array]:
+    """Yield the values of the tensor `quality` under a seed, part by part."""
+    config = {"class_name": case.identifier, "config": case.arguments}
+    initializer = initializers.get(config)
+    stream = initializers.stream_for(initializer, seed, "quality")
+    target = Target(SHAPE, DTYPES[dtype], stream)
+    if not initializers.streams(initializer, target):
+        yield from matrices(initializer, dtype, count, seed)
+        return
+    prepare(count)
+    out = np.empty(PIECE, DTYPES[dtype])
+    for start in range(0, count, PIECE):
+        part = out[: min(PIECE, count - start)]
+        initializer.fill(part, start, target)
+        yield part
+
+
+def matrices(initializer: Any, dtype: str, count: int, seed: int) -> Iterator[Array]:
+    """Yield the values other than 0 of many tensors, of an initializer that makes them whole."""
+    shape = (1024, 1024)
+    for i in range(-(-count // math.prod(shape))):
+        stream = initializers.stream_for(initializer, seed, f"quality.{i}")
+        values = initializers.materialize(initializer, Target(shape, DTYPES[dtype], stream))
+        zeros = np.count_nonzero(values == 0, axis=0)
+        assert np.all(zeros == math.ceil(initializer.sparsity * shape[0]))
+        yield values[values != 0]
+
+
+def tested(case: Case, dtype: str, count: int, seed: int) -> Count:
+    """Return the counts of so many values."""
+    found = Count(case.law, DTYPES[dtype])
+    for part in pieces(case, dtype, count, seed):
+        found.add(part)
+    return found
+
+
+def peers(count: int) -> Iterator[tuple[str, Any, Callable[[], Array]]]:
+    """Yield the makers of torch, NumPy and JAX: a name, the law, and what returns some values."""
+    import jax
+    import torch
+
+    torch.manual_seed(0)
+    generator = np.random.default_rng(0)
+    keys = iter(jax.random.split(jax.random.key(0), -(-count // PIECE)))
+    out = torch.empty(PIECE)
+    standard, truncated = normal(1), between(1, -2, 2)
+    yield "torch `normal_`", standard, lambda: out.normal_().numpy()
+    yield "torch `trunc_normal_`", truncated, lambda: torch.nn.init.trunc_normal_(out).numpy()
+    wide = torch.empty(PIECE, dtype=torch.float64)
+    yield "torch `normal_`, float64", standard, lambda: wide.normal_().numpy()
+    yield (
+        "NumPy `standard_normal`",
+        standard,
+        lambda: generator.standard_normal(PIECE, dtype=np.float32),
+    )
+    yield "JAX `normal`", standard, lambda: np.array(jax.random.normal(next(keys), PIECE))
+
+
+def shown(p: float) -> str:
+    text = f"{p:.2g}" if p < 0.0995 else f"{p:.2f}"
+    return f"**{text}**" if p < SUSPICIOUS or p > 1 - SUSPICIOUS and p != 1 else text
+
+
+def shown_count(count: int, expected: float) -> str:
+    return f"{count:,} / {expected:,.1f}" if expected < 1e5 else f"{count:,} / {expected:,.0f}"
+
+
+def table(header: list[str], rows: list[list[str]]) -> None:
+    for row in (header, ["---"] * len(header), *rows):
+        print("| " + " | ".join(row) + " |")
+    print()
+
+
+def report(counts: dict[tuple[str, str], Count]) -> list[tuple[str, str, float]]:
+    """Print the tables of p-values and of tails; return all p-values."""
+    found = {key: count.p_values() for key, count in counts.items()}
+    tests = list(dict.fromkeys(test for each in found.values() for test in each))
+    tests.remove("support")
+    rows = [
+        [f"`{label}`" if "`" not in label else label, dtype]
+        + [shown(each[test]) if test in each else "" for test in tests]
+        for (label, dtype), each in found.items()
+    ]
+    table(["values", "dtype", *tests], rows)
+    tails = []
+    for (label, dtype), count in counts.items():
+        least, most = count.extremes()
+        z = [(each - count.mean) / count.stddev for each in (least, most)]
+        numbers = [shown_count(*each) for each in zip(*count.beyond(), strict=True)]
+        tails.append([f"`{label}`" if "`" not in label else label, dtype, *numbers, *(f"{each:.4f}" for each in z)])
+    table(["values", "dtype", *(f"beyond {end} stddev" for end in TAILS), "least", "largest"], tails)
+    return [(f"{label}, {dtype}", test, p) for (label, dtype), each in found.items() for test, p in each.items()]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="?", default="", help="part of the names to try")
+    parser.add_argument("--count", type=float, default=math.prod(SHAPE))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peers", action="store_true", help="try torch, NumPy and JAX")
+    arguments = parser.parse_args()
+    count, begin = min(int(arguments.count), math.prod(SHAPE)), time.perf_counter()
+    counts: dict[tuple[str, str], Count] = {}
+    if arguments.peers:
+        for name, law, maker in peers(count):
+            found = Count(law, maker().dtype)
+            while found.n < count:
+                found.add(maker())
+            counts[name, found.dtype.name] = found
+    else:
+        for case in CASES:
+            for dtype in case.dtypes if arguments.part in case.label else ():
+                counts[case.label, dtype] = tested(case, dtype, count, arguments.seed)
+                print(f"{case.label}, {dtype}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+    values = report(counts)
+    suspicious = [each for each in values if each[2] < SUSPICIOUS]
+    print(f"{count:,} values of each, {len(values)} tests, {time.perf_counter() - begin:.0f} s")
+    for name, test, p in suspicious:
+        print(f"- {name}: {test}, p = {p:.2g}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
