@@ -21,8 +21,8 @@ PValues = dict[str, float]
 POWERS = 6
 TAILS = (3, 4, 5, 6)  # in stddev
 LOW_BITS = 256  # patterns of the last 8 bits of a mantissa
-# Bits of a rank that are dropped: cells of 256 floats of float32, and as wide ones of float64.
-SHIFT = {2: 0, 4: 8, 8: 37}
+# Bits of a rank that are dropped: cells of 4096 floats of float32, and as wide ones of float64.
+SHIFT = {2: 0, 4: 12, 8: 41}
 # Cells are joined until each has this share, of floats of 16 bits and of others.
 SHARE = {2: 2.0**-14, 4: 2.0**-12, 8: 2.0**-12}
 # Of float32 and float64 all is counted up to so many doublings of the stddev; what is beyond joins the
@@ -31,23 +31,37 @@ BEYOND = 6
 
 
 @njit(nogil=True, error_model="numpy")
-def _count(values, bits, shift, first, mean, width, counts, sums, tails, low):
-    """Count ranks, powers of (x - mean) / width and its tails, and the last bits of mantissas."""
+def _count(values, bits, shift, first, reach, counts, tails, low):
+    """Count ranks, what is beyond `reach` around the mean, and the last bits of mantissas."""
     last = counts.shape[0] - 1
+    mean, near = reach[0], reach[1]
     for i in range(values.shape[0]):
         rank = np.int64(bits[i])
         if rank < 0:
             rank = -(rank & np.int64(0x7FFFFFFFFFFFFFFF if bits.itemsize == 8 else 0x7FFFFFFF))
         counts[min(max((rank >> shift) - first, 0), last)] += 1
         low[bits[i] & 0xFF] += 1
-        z = (np.float64(values[i]) - mean) / width
-        power = 1.0
-        for k in range(sums.shape[0]):
-            power *= z
-            sums[k] += power
-        if abs(z) > 3:
-            for k in range(tails.shape[1]):
-                tails[0 if z < 0 else 1, k] += abs(z) > k + 3
+        distance = abs(np.float64(values[i]) - mean)
+        if distance > near:
+            for k in range(tails.shape[0]):
+                tails[k] += distance > reach[1 + k]
+
+
+# In any order: sums of so many may be rounded in any.
+@njit(nogil=True, fastmath=True)
+def _sums(values, mean, width):
+    """Return the sums of the first six powers of (x - mean) / width."""
+    a = b = c = d = e = f = 0.0
+    for i in range(values.shape[0]):
+        z = (np.float64(values[i]) - mean) * width
+        y = z * z
+        a += z
+        b += y
+        c += y * z
+        d += y * y
+        e += y * y * z
+        f += y * y * y
+    return np.array([a, b, c, d, e, f])
 
 
 @njit(nogil=True)
@@ -72,10 +86,10 @@ def values_of(ranks: Array, dtype: np.dtype[Any]) -> Array:
 
 
 @njit(nogil=True, error_model="numpy")
-def _count_grid(values, low, step, counts):
-    """Count the points low + k step."""
+def _count_grid(values, step, origin, counts):
+    """Count the points (k - origin) step."""
     for i in range(values.shape[0]):
-        counts[int(np.rint((np.float64(values[i]) - low) / step))] += 1
+        counts[int(np.rint(np.float64(values[i]) / step)) + origin] += 1
 
 
 @njit
@@ -91,7 +105,13 @@ def _joined(shares, counts, least):
         found[many - 1] += found[many]
         joined[many - 1] += joined[many]
         many -= 1
-    return found[: many + 1], joined[: many + 1]
+    return joined[: many + 1], found[: many + 1]
+
+
+def joined(counts: Array, shares: Array, least: float) -> tuple[Array, Array]:
+    """Return counts and shares of neighbouring cells that are joined to have a share of `least`."""
+    found: tuple[Array, Array] = _joined(shares, counts, least)
+    return found
 
 
 def two_sided(z: Array) -> Array:
@@ -115,25 +135,40 @@ def of_count(count: int, n: int, share: float) -> float:
 class Count:
     """Counts of the values of a law in a dtype.
 
+    Of 16-bit floats each number is a cell, and what is nearer to one outside the support belongs to
+    the last one inside.
+
     Args:
         law: of `scipy.stats`, frozen.
         dtype: what the values are rounded to.
     """
 
     def __init__(self, law: Any, dtype: Any) -> None:
-        self.law, self.dtype = law, np.dtype(dtype)
-        self.mean, self.stddev = float(law.mean()), float(law.std())
-        self.n, self.least, self.most = 0, math.inf, -math.inf
+        self.law, self.dtype, self.n = law, np.dtype(dtype), 0
+        self.mean, self.stddev = moments_of(law)
         self.narrow, self.shift = self.dtype.itemsize == 2, SHIFT[self.dtype.itemsize]
-        size, self.first = 1 << 16, -(1 << 15)
-        if not self.narrow:
-            scale = max(abs(self.mean), self.stddev)
-            self.first = rank(-math.ldexp(scale, BEYOND), self.dtype) >> self.shift
-            size = -2 * self.first
-        self.counts, self.low = np.zeros(size, np.int64), np.zeros(LOW_BITS, np.int64)
-        self.sums, self.tails = np.zeros(POWERS), np.zeros((2, len(TAILS)), np.int64)
+        self.least, self.most = math.inf, -math.inf
+        self.low = np.zeros(LOW_BITS, np.int64)
+        self.sums, self.tails = np.zeros(POWERS), np.zeros(len(TAILS), np.int64)
+        self.reach = np.array([self.mean, *(end * self.stddev for end in TAILS)])
         low, high = law.support()
         self.uniform = law.dist.name == "uniform"
+        if self.narrow:
+            self.first = -(1 << 15)
+            numbers = values_of(np.arange(self.first, -self.first), self.dtype)
+            inside = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
+            inside[0] = False  # the other zero
+            inside &= ~(self.uniform & (numbers == high))
+            self.inside, self.numbers = inside, numbers[inside]
+            middles = (self.numbers[1:] + self.numbers[:-1]) / 2
+            self.counts = np.zeros(1 << 16, np.int64)
+        else:
+            scale = max(abs(self.mean), self.stddev)
+            self.first = rank(-math.ldexp(scale, BEYOND), self.dtype) >> self.shift
+            edges = np.arange(self.first + 1, -self.first) << self.shift
+            middles = (values_of(edges, self.dtype) + values_of(edges - 1, self.dtype)) / 2
+            self.counts = np.zeros(edges.size + 1, np.int64)
+        self.shares = np.diff(law.cdf(middles), prepend=0.0, append=1.0)
         # A float32 uniform is a grid, whose points are told apart where it is laid through zero.
         self.step = (high - low) / 2**24 if self.uniform and self.dtype == np.float32 else 0.0
         self.grid = np.zeros(1 << 24 if self.step and low < 0 < high else 0, np.int32)
@@ -146,126 +181,102 @@ class Count:
             _count_narrow(bits, self.counts)
             return
         _count(
-            *(values, bits, self.shift, self.first, self.mean, self.stddev),
-            *(self.counts, self.sums, self.tails, self.low),
+            *(values, bits, self.shift, self.first, self.reach),
+            *(self.counts, self.tails, self.low),
         )
+        self.sums += _sums(values, self.mean, 1 / self.stddev)
         if self.grid.size:
-            _count_grid(values, self.law.support()[0], self.step, self.grid)
+            origin = round(-self.law.support()[0] / self.step)
+            _count_grid(values, float(np.float32(self.step)), origin, self.grid)
         self.least = min(self.least, float(values.min()))
         self.most = max(self.most, float(values.max()))
 
-    def cells(self) -> tuple[Array, Array]:
-        """Return the probability of each cell and its count.
+    def finish(self) -> None:
+        """Derive from the counts of 16-bit floats what of others was counted beside."""
+        if not self.narrow:
+            return
+        counts = self.counts[self.inside]
+        found = np.flatnonzero(counts)
+        self.least, self.most = (float(self.numbers[i]) for i in found[[0, -1]])
+        z = (self.numbers[found] - self.mean) / self.stddev
+        self.sums = np.array([counts[found] @ z**k for k in range(1, POWERS + 1)])
+        self.tails = counts @ self._out()
+        self.counts = counts
 
-        Of 16-bit floats a cell is a number; what is nearer to one outside the support belongs to
-        the last one inside.
-        """
-        numbers, counts = self.numbers() if self.narrow else (None, self.counts)
-        if numbers is None:
-            edges = (self.first + np.arange(1, counts.size)) << self.shift
-            middles = (values_of(edges, self.dtype) + values_of(edges - 1, self.dtype)) / 2
-        else:
-            middles = (numbers[1:] + numbers[:-1]) / 2
-        return np.diff(self.law.cdf(middles), prepend=0.0, append=1.0), counts
+    def _out(self) -> Array:
+        return np.abs(self.numbers - self.mean)[:, None] > self.reach[1:]
 
-    def numbers(self) -> tuple[Array, Array]:
-        """Return the 16-bit floats inside the support, and their counts."""
-        numbers = values_of(np.arange(self.first + 1, -self.first), self.dtype)
-        low, high = self.law.support()
-        inside = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
-        inside &= ~(self.uniform & (numbers == high))
-        return numbers[inside], self.counts[1:][inside]
+    def beyond(self) -> Array:
+        """Return how many values are expected beyond so many stddev."""
+        if self.narrow:
+            return self.n * (self.shares @ self._out())
+        return self.n * (
+            self.law.cdf(self.mean - self.reach[1:]) + self.law.sf(self.mean + self.reach[1:])
+        )
 
     def expected(self) -> Array:
         """Return the expectations of ((x - mean) / stddev) ^ power, powers 1 to 2 POWERS."""
         powers = range(1, 2 * POWERS + 1)
         if self.narrow:
-            numbers, shares = self.numbers()[0], self.cells()[0]
-            z = (numbers - self.mean) / self.stddev
-            return np.array([np.sum(shares[shares > 0] * z[shares > 0] ** k) for k in powers])
-        if self.law.dist.name == "norm":
-            return np.array([0.0 if k % 2 else special.factorial2(k - 1) for k in powers])
-        low, high = ((each - self.mean) / self.stddev for each in self.law.support())
-        low, high = max(low, -40.0), min(high, 40.0)
-        nodes, weights = special.roots_legendre(400)
-        z = low + (high - low) / 2 * (nodes + 1)
-        density = weights * self.law.pdf(self.mean + self.stddev * z)
-        return np.array([density @ z**k for k in powers]) / density.sum()
+            likely = self.shares > 0
+            z = (self.numbers[likely] - self.mean) / self.stddev
+            return np.array([self.shares[likely] @ z**k for k in powers])
+        z, density = quadrature(self.law)
+        z = (z - self.mean) / self.stddev
+        return np.array([density @ z**k for k in powers])
 
-    def p_values(self) -> PValues:
-        """Return the p-value of each test."""
-        shares, counts = self.cells()
-        found = {"support": float(counts.sum() == self.n)}
-        found["chi-square"] = chi_square(*_swapped(_joined(shares, counts, SHARE[self.dtype.itemsize])))
-        gap = np.abs(np.cumsum(counts) / self.n - np.cumsum(shares)).max()
-        found["KS"] = float(special.kolmogorov(gap * math.sqrt(self.n)))
-        found |= self._moments() | self._tails(shares, counts)
-        found["negative"] = of_count(*self._negative())
-        if not self.narrow and not self.step:
-            found["low bits"] = chi_square(self.low, np.full(LOW_BITS, 1 / LOW_BITS))
+    def p_values(self, *, low_bits: bool) -> PValues:
+        """Return the p-value of each test.
+
+        Args:
+            low_bits: whether the last bits of a mantissa are even.
+        """
+        low, high = self.law.support()
+        kept = low <= self.least and self.most <= high and self.counts.sum() == self.n
+        gap = np.abs(np.cumsum(self.counts) / self.n - np.cumsum(self.shares)).max()
+        found = {
+            "support": float(kept),
+            "chi-square": chi_square(*joined(self.counts, self.shares, SHARE[self.dtype.itemsize])),
+            "KS": float(special.kolmogorov(gap * math.sqrt(self.n))),
+        }
+        expected = self.expected()
+        wanted, squares = expected[:POWERS], expected[1::2]
+        scores = (self.sums / self.n - wanted) / np.sqrt((squares - wanted**2) / self.n)
+        found |= {f"moment {k + 1}": float(p) for k, p in enumerate(two_sided(scores))}
+        for end, count, share in zip(TAILS, self.tails, self.beyond() / self.n, strict=True):
+            if share > 0:
+                found[f"beyond {end}"] = of_count(int(count), self.n, min(float(share), 1.0))
+        found["least"], found["largest"] = self._extremes()
+        if low < 0 < high:
+            negative = self.numbers < 0 if self.narrow else slice(-self.first)
+            share = float(self.shares[negative].sum())
+            found["negative"] = of_count(int(self.counts[negative].sum()), self.n, share)
         if self.grid.size:
             found["2^24 points"] = chi_square(self.grid, np.full(self.grid.size, 2.0**-24))
             patterns = self.grid.reshape(-1, LOW_BITS).sum(axis=0, dtype=np.int64)
             found["low bits"] = chi_square(patterns, np.full(LOW_BITS, 1 / LOW_BITS))
+        elif low_bits and not self.narrow:
+            found["low bits"] = chi_square(self.low, np.full(LOW_BITS, 1 / LOW_BITS))
         return found
 
-    def _moments(self) -> PValues:
-        expected = self.expected()
-        sums = self.sums
+    def _extremes(self) -> tuple[float, float]:
+        """Return the p-values of the least and of the largest value."""
         if self.narrow:
-            numbers, counts = self.numbers()
-            z = (numbers[counts > 0] - self.mean) / self.stddev
-            sums = np.array([counts[counts > 0] @ z**k for k in range(1, POWERS + 1)])
-        wanted, squares = expected[:POWERS], expected[1::2]
-        scores = (sums / self.n - wanted) / np.sqrt((squares - wanted**2) / self.n)
-        return {f"moment {k + 1}": float(p) for k, p in enumerate(two_sided(scores))}
-
-    def beyond(self) -> tuple[Array, Array]:
-        """Return how many values are beyond so many stddev, and how many are expected."""
-        ends = np.array(TAILS) * self.stddev
-        if not self.narrow:
-            shares = self.law.cdf(self.mean - ends) + self.law.sf(self.mean + ends)
-            return self.tails.sum(axis=0), self.n * shares
-        numbers, counts = self.numbers()
-        out = np.abs(numbers - self.mean)[:, None] > ends
-        return counts @ out, self.n * (self.cells()[0] @ out)
-
-    def extremes(self) -> tuple[float, float]:
-        """Return the least and the largest value."""
-        if not self.narrow:
-            return self.least, self.most
-        numbers, counts = self.numbers()
-        least, most = numbers[np.flatnonzero(counts)[[0, -1]]]
-        return float(least), float(most)
-
-    def _tails(self, shares: Array, counts: Array) -> PValues:
-        found = {
-            f"beyond {end}": of_count(int(count), self.n, min(expected / self.n, 1.0))
-            for end, count, expected in zip(TAILS, *self.beyond(), strict=True)
-        }
-        if self.narrow:
-            above, below = np.cumsum(shares[::-1])[::-1], np.cumsum(shares)
-            first, last = np.flatnonzero(counts)[[0, -1]]
-            return found | {
-                "largest": self._extreme(above[last], below[last]),
-                "least": self._extreme(below[first], above[first]),
-            }
-        # Half way to the next floats; a point of a grid stands for what is up to the next one.
-        low, high = (np.asarray(each, self.dtype) for each in (self.least, self.most))
-        up, down = np.asarray(np.inf, self.dtype), np.asarray(-np.inf, self.dtype)
-
-        def middle(value: Array, end: Array) -> float:
-            beside = float(np.nextafter(value, end))
-            return float(value) + (beside - float(value)) / 2
-
+            below, above = np.cumsum(self.shares), np.cumsum(self.shares[::-1])[::-1]
+            first, last = np.searchsorted(self.numbers, [self.least, self.most])
+            return self._extreme(below[first], above[first]), self._extreme(above[last], below[last])
         if self.step:
-            inner = float(high), float(low) + self.step
-            outer = float(high) + self.step, float(low)
+            # A point stands for what is up to the next one.
+            least, most = (self.least + self.step, self.least), (self.most, self.most + self.step)
         else:
-            inner, outer = (middle(high, down), middle(low, up)), (middle(high, up), middle(low, down))
-        found["largest"] = self._extreme(self.law.sf(inner[0]), self.law.cdf(outer[0]))
-        found["least"] = self._extreme(self.law.cdf(inner[1]), self.law.sf(outer[1]))
-        return found
+            least, most = self._middles(self.least), self._middles(self.most)[::-1]
+        cdf, sf = self.law.cdf, self.law.sf
+        return self._extreme(cdf(least[0]), sf(least[1])), self._extreme(sf(most[0]), cdf(most[1]))
+
+    def _middles(self, value: float) -> tuple[float, float]:
+        """Return the middles between a float and the next above, and the next below."""
+        near = [float(np.nextafter(self.dtype.type(value), self.dtype.type(end))) for end in (np.inf, -np.inf)]
+        return value + (near[0] - value) / 2, value + (near[1] - value) / 2
 
     def _extreme(self, beyond: float, until: float) -> float:
         """Return the p-value of an extreme, from the share as far out and that no farther."""
@@ -274,12 +285,22 @@ class Count:
             no_farther = np.exp(self.n * np.log(min(until, 1.0)))
         return min(1.0, 2 * float(min(as_far, no_farther)))
 
-    def _negative(self) -> tuple[int, int, float]:
-        if self.narrow:
-            numbers, counts = self.numbers()
-            return int(counts[numbers < 0].sum()), self.n, float(self.cells()[0][numbers < 0].sum())
-        return int(self.counts[: -self.first].sum()), self.n, float(self.law.cdf(0.0))
+
+def moments_of(law: Any) -> tuple[float, float]:
+    """Return mean and stddev."""
+    x, density = quadrature(law)
+    mean = float(density @ x)
+    return mean, math.sqrt(float(density @ (x - mean) ** 2))
 
 
-def _swapped(pair: tuple[Array, Array]) -> tuple[Array, Array]:
-    return pair[1], pair[0]
+def quadrature(law: Any) -> tuple[Array, Array]:
+    """Return Gauss's nodes and weights for expectations under a law.
+
+    An end that is infinite is taken as the quantile of 1e-60, farther out than 16 stddev of a normal.
+    """
+    low, high = law.support()
+    low, high = law.ppf(1e-60) if low == -math.inf else low, law.isf(1e-60) if high == math.inf else high
+    nodes, weights = special.roots_legendre(2000)
+    x = low + (high - low) / 2 * (nodes + 1)
+    density = weights * law.pdf(x)
+    return x, density / density.sum()

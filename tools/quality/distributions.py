@@ -71,18 +71,30 @@ class Case:
         arguments: its arguments.
         law: of `scipy.stats`.
         dtypes: what it is tried in.
+        low_bits: whether the last bits of mantissas are even. They aren't where draws are multiplied
+            by what is no power of two: times 0.05, which is nearly 8/5 of one, makes only five of
+            any eight neighbouring floats.
     """
 
     identifier: str
     arguments: dict[str, Any]
     law: Any
     dtypes: tuple[str, ...] = ("float32",)
+    low_bits: bool = False
 
     @property
     def label(self) -> str:
         """The initializer as a manifest writes it."""
-        named = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
-        return f"{self.identifier}({named})" if named else self.identifier
+        return call(self.identifier, self.arguments)
+
+
+def call(name: str, arguments: dict[str, Any]) -> str:
+    """Return an initializer as a call."""
+    given = ", ".join(
+        f"{key}={call(value['class_name'], value['config']) if key == 'of' else value}"
+        for key, value in arguments.items()
+    )
+    return f"{name}({given})" if given else name
 
 
 INPUTS, OUTPUTS = SHAPE
@@ -94,7 +106,7 @@ CASES = [
     Case("random_normal", {"mean": 0.5, "stddev": 0.25}, normal(0.25, 0.5)),
     Case("truncated_normal", {}, between(0.05, -0.1, 0.1), WIDTHS),
     Case("random_uniform", {}, uniform(-0.05, 0.05), WIDTHS),
-    Case("random_uniform", {"minval": 1, "maxval": 3}, uniform(1, 3), WIDTHS),
+    Case("random_uniform", {"minval": 1, "maxval": 3}, uniform(1, 3), ("float32", "bfloat16")),
     Case("variance_scaling", {}, cut(1 / INPUTS)),
     Case(
         "variance_scaling",
@@ -105,8 +117,8 @@ CASES = [
         "variance_scaling", {"scale": 3, "mode": "fan_avg", "distribution": "uniform"}, even(3 / MEAN)
     ),
     Case("glorot_normal", {}, cut(1 / MEAN)),
-    Case("glorot_uniform", {}, even(1 / MEAN), WIDTHS),
-    Case("he_normal", {}, cut(2 / INPUTS), WIDTHS),
+    Case("glorot_uniform", {}, even(1 / MEAN), ("float32", "bfloat16")),
+    Case("he_normal", {}, cut(2 / INPUTS), ("float32", "bfloat16")),
     Case("he_uniform", {}, even(2 / INPUTS)),
     Case("lecun_normal", {}, cut(1 / INPUTS)),
     Case("lecun_uniform", {}, even(1 / INPUTS)),
@@ -114,14 +126,14 @@ CASES = [
     Case("kaiming_uniform", {"a": math.sqrt(5)}, even(1 / 3 / INPUTS)),
     Case("xavier_normal", {}, normal(math.sqrt(1 / MEAN))),
     Case("xavier_uniform", {}, even(1 / MEAN)),
-    Case("trunc_normal", {}, between(1, -2, 2)),
+    Case("trunc_normal", {}, between(1, -2, 2), low_bits=True),
     Case("trunc_normal", {"std": 0.02}, normal(0.02)),
-    Case("trunc_normal", {"a": -3, "b": 3}, between(1, -3, 3), WIDTHS),
-    Case("trunc_normal", {"a": -1, "b": 0.5}, between(1, -1, 0.5)),
-    Case("trunc_normal", {"a": 0, "b": math.inf}, between(1, 0, math.inf)),
+    Case("trunc_normal", {"a": -3, "b": 3}, between(1, -3, 3), WIDTHS, low_bits=True),
+    Case("trunc_normal", {"a": -1, "b": 0.5}, between(1, -1, 0.5), low_bits=True),
+    Case("trunc_normal", {"a": 0, "b": math.inf}, between(1, 0, math.inf), low_bits=True),
     Case("trunc_normal", {"mean": 1, "a": 5, "b": 7}, between(1, 5, 7, 1), ("float32", "float64")),
-    Case("trunc_normal", {"a": 30, "b": math.inf}, stats.expon(30, 1 / 30)),
-    Case("normal_", {}, normal(1)),
+    Case("trunc_normal", {"a": 30, "b": math.inf}, between(1, 30, math.inf)),
+    Case("normal_", {}, normal(1), ("float32", "float64"), low_bits=True),
     Case("uniform_", {}, uniform(0, 1)),
     Case("jax.normal", {}, normal(0.01)),
     Case("jax.uniform", {}, uniform(0, 0.01)),
@@ -152,10 +164,11 @@ CASES = [
 
 
 def pieces(case: Case, dtype: str, count: int, seed: int) -> Iterator[Array]:
-    """Yield the values of the tensor `quality` under a seed, part by part."""
+    """Yield the values of a tensor, part by part; each case has a name of its own."""
     config = {"class_name": case.identifier, "config": case.arguments}
     initializer = initializers.get(config)
-    stream = initializers.stream_for(initializer, seed, "quality")
+    name = f"{case.label}, {dtype}"
+    stream = initializers.stream_for(initializer, seed, name)
     target = Target(SHAPE, DTYPES[dtype], stream)
     if not initializers.streams(initializer, target):
         yield from matrices(initializer, dtype, count, seed)
@@ -179,43 +192,68 @@ def matrices(initializer: Any, dtype: str, count: int, seed: int) -> Iterator[Ar
         yield values[values != 0]
 
 
-def tested(case: Case, dtype: str, count: int, seed: int) -> Count:
-    """Return the counts of so many values."""
+@dataclass(frozen=True)
+class Result:
+    """What is shown of a case."""
+
+    values: str
+    dtype: str
+    p_values: dict[str, float]
+    beyond: list[str]
+    extremes: list[str]
+
+
+def result(label: str, found: Count, *, low_bits: bool = False) -> Result:
+    """Return what is shown of counts."""
+    found.finish()
+    expected = (f"{each:,.1f}" if each < 1e5 else f"{each:,.0f}" for each in found.beyond())
+    beyond = [f"{count:,} / {each}" for count, each in zip(found.tails, expected, strict=True)]
+    ends = [f"{(each - found.mean) / found.stddev:.4f}" for each in (found.least, found.most)]
+    p_values = found.p_values(low_bits=low_bits)
+    return Result(f"`{label}`", found.dtype.name, p_values, beyond, ends)
+
+
+def tested(case: Case, dtype: str, count: int, seed: int) -> Result:
+    """Return what so many values of a case say."""
     found = Count(case.law, DTYPES[dtype])
     for part in pieces(case, dtype, count, seed):
         found.add(part)
-    return found
+    return result(case.label, found, low_bits=case.low_bits)
 
 
-def peers(count: int) -> Iterator[tuple[str, Any, Callable[[], Array]]]:
-    """Yield the makers of torch, NumPy and JAX: a name, the law, and what returns some values."""
+def peers(count: int) -> Iterator[Result]:
+    """Yield what so many values of torch, NumPy and JAX say."""
     import jax
     import torch
 
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
-    keys = iter(jax.random.split(jax.random.key(0), -(-count // PIECE)))
-    out = torch.empty(PIECE)
+    keys = iter(jax.random.split(jax.random.key(0), count // PIECE + 2))
+    out, wide = torch.empty(PIECE), torch.empty(PIECE, dtype=torch.float64)
     standard, truncated = normal(1), between(1, -2, 2)
-    yield "torch `normal_`", standard, lambda: out.normal_().numpy()
-    yield "torch `trunc_normal_`", truncated, lambda: torch.nn.init.trunc_normal_(out).numpy()
-    wide = torch.empty(PIECE, dtype=torch.float64)
-    yield "torch `normal_`, float64", standard, lambda: wide.normal_().numpy()
-    yield (
-        "NumPy `standard_normal`",
-        standard,
-        lambda: generator.standard_normal(PIECE, dtype=np.float32),
-    )
-    yield "JAX `normal`", standard, lambda: np.array(jax.random.normal(next(keys), PIECE))
+    makers: dict[str, tuple[Any, Callable[[], Array]]] = {
+        "torch.normal_": (standard, lambda: out.normal_().numpy()),
+        "torch.normal_ of float64": (standard, lambda: wide.normal_().numpy()),
+        "torch.nn.init.trunc_normal_": (
+            truncated,
+            lambda: torch.nn.init.trunc_normal_(out).numpy(),
+        ),
+        "numpy standard_normal": (
+            standard,
+            lambda: generator.standard_normal(PIECE, dtype=np.float32),
+        ),
+        "jax.random.normal": (standard, lambda: np.array(jax.random.normal(next(keys), PIECE))),
+    }
+    for name, (law, maker) in makers.items():
+        found = Count(law, maker().dtype)
+        while found.n < count:
+            found.add(maker())
+        yield result(name, found, low_bits=law is standard)
 
 
 def shown(p: float) -> str:
     text = f"{p:.2g}" if p < 0.0995 else f"{p:.2f}"
-    return f"**{text}**" if p < SUSPICIOUS or p > 1 - SUSPICIOUS and p != 1 else text
-
-
-def shown_count(count: int, expected: float) -> str:
-    return f"{count:,} / {expected:,.1f}" if expected < 1e5 else f"{count:,} / {expected:,.0f}"
+    return f"**{text}**" if p < SUSPICIOUS else text
 
 
 def table(header: list[str], rows: list[list[str]]) -> None:
@@ -224,28 +262,30 @@ def table(header: list[str], rows: list[list[str]]) -> None:
     print()
 
 
-def report(counts: dict[tuple[str, str], Count]) -> list[tuple[str, str, float]]:
-    """Print the tables of p-values and of tails; return all p-values."""
-    found = {key: count.p_values() for key, count in counts.items()}
-    tests = list(dict.fromkeys(test for each in found.values() for test in each))
+def report(results: list[Result]) -> None:
+    """Print the tables of p-values and of tails, and what is suspicious."""
+    tests = list(dict.fromkeys(test for each in results for test in each.p_values))
     tests.remove("support")
-    rows = [
-        [f"`{label}`" if "`" not in label else label, dtype]
-        + [shown(each[test]) if test in each else "" for test in tests]
-        for (label, dtype), each in found.items()
-    ]
-    table(["values", "dtype", *tests], rows)
-    tails = []
-    for (label, dtype), count in counts.items():
-        least, most = count.extremes()
-        z = [(each - count.mean) / count.stddev for each in (least, most)]
-        numbers = [shown_count(*each) for each in zip(*count.beyond(), strict=True)]
-        tails.append([f"`{label}`" if "`" not in label else label, dtype, *numbers, *(f"{each:.4f}" for each in z)])
-    table(["values", "dtype", *(f"beyond {end} stddev" for end in TAILS), "least", "largest"], tails)
-    return [(f"{label}, {dtype}", test, p) for (label, dtype), each in found.items() for test, p in each.items()]
+    table(
+        ["values", "dtype", *tests],
+        [
+            [each.values, each.dtype]
+            + [shown(each.p_values[test]) if test in each.p_values else "" for test in tests]
+            for each in results
+        ],
+    )
+    table(
+        ["values", "dtype", *(f"beyond {end} stddev" for end in TAILS), "least", "largest"],
+        [[each.values, each.dtype, *each.beyond, *each.extremes] for each in results],
+    )
+    print(f"{sum(len(each.p_values) for each in results)} tests; suspicious:")
+    for each in results:
+        for test, p in each.p_values.items():
+            if p < SUSPICIOUS:
+                print(f"- {each.values}, {each.dtype}: {test}, p = {p:.2g}")
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", nargs="?", default="", help="part of the names to try")
     parser.add_argument("--count", type=float, default=math.prod(SHAPE))
@@ -253,25 +293,14 @@ def main() -> int:
     parser.add_argument("--peers", action="store_true", help="try torch, NumPy and JAX")
     arguments = parser.parse_args()
     count, begin = min(int(arguments.count), math.prod(SHAPE)), time.perf_counter()
-    counts: dict[tuple[str, str], Count] = {}
-    if arguments.peers:
-        for name, law, maker in peers(count):
-            found = Count(law, maker().dtype)
-            while found.n < count:
-                found.add(maker())
-            counts[name, found.dtype.name] = found
-    else:
-        for case in CASES:
-            for dtype in case.dtypes if arguments.part in case.label else ():
-                counts[case.label, dtype] = tested(case, dtype, count, arguments.seed)
-                print(f"{case.label}, {dtype}: {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-    values = report(counts)
-    suspicious = [each for each in values if each[2] < SUSPICIOUS]
-    print(f"{count:,} values of each, {len(values)} tests, {time.perf_counter() - begin:.0f} s")
-    for name, test, p in suspicious:
-        print(f"- {name}: {test}, p = {p:.2g}")
-    return 0
+    results = list(peers(count)) if arguments.peers else []
+    for case in [] if arguments.peers else CASES:
+        for dtype in case.dtypes if arguments.part in case.label else ():
+            results.append(tested(case, dtype, count, arguments.seed))
+            print(f"{time.perf_counter() - begin:.0f} s: {case.label}, {dtype}", file=sys.stderr)
+    report(results)
+    print(f"\n{count:,} values of each in {time.perf_counter() - begin:.0f} s")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
