@@ -195,7 +195,9 @@ def prepare(names: set[str]) -> None:
     """
     programs = {"practrand": "RNG_test", "dieharder": "dieharder"}
     try:
-        missing = [each for name, each in programs.items() if name in names and not shutil.which(each)]
+        missing = [
+            each for name, each in programs.items() if name in names and not shutil.which(each)
+        ]
         if missing:
             raise FileNotFoundError(missing[0])
         if names & {"smallcrush", "crush"}:

@@ -264,7 +264,9 @@ class Count:
         if self.narrow:
             below, above = np.cumsum(self.shares), np.cumsum(self.shares[::-1])[::-1]
             first, last = np.searchsorted(self.numbers, [self.least, self.most])
-            return self._extreme(below[first], above[first]), self._extreme(above[last], below[last])
+            return self._extreme(below[first], above[first]), self._extreme(
+                above[last], below[last]
+            )
         if self.step:
             # A point stands for what is up to the next one.
             least, most = (self.least + self.step, self.least), (self.most, self.most + self.step)
@@ -275,7 +277,10 @@ class Count:
 
     def _middles(self, value: float) -> tuple[float, float]:
         """Return the middles between a float and the next above, and the next below."""
-        near = [float(np.nextafter(self.dtype.type(value), self.dtype.type(end))) for end in (np.inf, -np.inf)]
+        near = [
+            float(np.nextafter(self.dtype.type(value), self.dtype.type(end)))
+            for end in (np.inf, -np.inf)
+        ]
         return value + (near[0] - value) / 2, value + (near[1] - value) / 2
 
     def _extreme(self, beyond: float, until: float) -> float:
@@ -299,7 +304,10 @@ def quadrature(law: Any) -> tuple[Array, Array]:
     An end that is infinite is taken as the quantile of 1e-60, farther out than 16 stddev of a normal.
     """
     low, high = law.support()
-    low, high = law.ppf(1e-60) if low == -math.inf else low, law.isf(1e-60) if high == math.inf else high
+    low, high = (
+        law.ppf(1e-60) if low == -math.inf else low,
+        law.isf(1e-60) if high == math.inf else high,
+    )
     nodes, weights = special.roots_legendre(2000)
     x = low + (high - low) / 2 * (nodes + 1)
     density = weights * law.pdf(x)

@@ -114,7 +114,9 @@ CASES = [
         normal(math.sqrt(2 / OUTPUTS)),
     ),
     Case(
-        "variance_scaling", {"scale": 3, "mode": "fan_avg", "distribution": "uniform"}, even(3 / MEAN)
+        "variance_scaling",
+        {"scale": 3, "mode": "fan_avg", "distribution": "uniform"},
+        even(3 / MEAN),
     ),
     Case("glorot_normal", {}, cut(1 / MEAN)),
     Case("glorot_uniform", {}, even(1 / MEAN), ("float32", "bfloat16")),

@@ -45,24 +45,33 @@ GOLDEN = 0x9E3779B97F4A7C15
 
 
 @njit(error_model="numpy")
-def _words(out: Any, ids: Any, first: int) -> None:
-    """Fill each row with a stream's words from block `first` on."""
+def _blocks(out: Any, ids: Any, index: Any) -> None:
+    """Fill each row with the words of blocks of a stream, from block index[row] on."""
     for t in range(out.shape[0]):
         k0, k1, c2, c3 = ids[t]
         for i in range(out.shape[1] // 4):
             a, b, c, d = _philox(
-                uint64(first + i), uint32(c2), uint32(c3), uint32(k0), uint32(k1)
+                index[t] + uint64(i), uint32(c2), uint32(c3), uint32(k0), uint32(k1)
             )
             out[t, 4 * i], out[t, 4 * i + 1] = a, b
             out[t, 4 * i + 2], out[t, 4 * i + 3] = c, d
 
 
-def words(streams: list[Stream], count: int, first: int = 0) -> Words:
-    """Return `count` words of each stream, a multiple of 4, from block `first` on."""
-    ids = np.array([[*each.key, *each.high] for each in streams], np.uint32)
-    out = np.empty((len(streams), count), np.uint32)
-    _words(out, ids, first)
+def ids_of(streams: list[Stream]) -> Words:
+    """Return a row for each stream: its key and the upper half of its counter."""
+    return np.array([[*each.key, *each.high] for each in streams], np.uint32)
+
+
+def words_at(ids: Words, index: npt.NDArray[np.uint64], count: int) -> Words:
+    """Return `count` words of each stream, a multiple of 4, from block index[row] on."""
+    out = np.empty((len(ids), count), np.uint32)
+    _blocks(out, ids, index)
     return out
+
+
+def words(streams: list[Stream], count: int, first: int = 0) -> Words:
+    """Return `count` words of each stream, from block `first` on."""
+    return words_at(ids_of(streams), np.full(len(streams), first, np.uint64), count)
 
 
 def named(i: int, seed: int = 0) -> Stream:
