@@ -25,8 +25,8 @@ LOW_BITS = 256  # patterns of the last 8 bits of a mantissa
 SHIFT = {2: 0, 4: 12, 8: 41}
 # Cells are joined until each has this share, of floats of 16 bits and of others.
 SHARE = {2: 2.0**-14, 4: 2.0**-12, 8: 2.0**-12}
-# Of float32 and float64 all is counted up to so many doublings of the stddev; what is beyond joins the
-# last cell.
+# Of float32 and float64 ranks are counted up to so many doublings of the stddev; what is beyond
+# joins the last cell.
 BEYOND = 6
 
 
@@ -301,7 +301,7 @@ def moments_of(law: Any) -> tuple[float, float]:
 def quadrature(law: Any) -> tuple[Array, Array]:
     """Return Gauss's nodes and weights for expectations under a law.
 
-    An end that is infinite is taken as the quantile of 1e-60, farther out than 16 stddev of a normal.
+    An end that is infinite is taken as the quantile of 1e-60, 16 stddev from a normal's mean.
     """
     low, high = law.support()
     low, high = (

@@ -1,4 +1,4 @@
-"""Test that tensors, and the elements of one, know nothing of each other; print a table in Markdown.
+"""Test that tensors, and the elements of one, know nothing of each other; print a table.
 
     python tools/quality/independence.py
 
@@ -144,7 +144,7 @@ def marchenko_pastur(products: Array, n: int) -> float:
 
 
 def of_lags(x: Array, y: Array, lags: int) -> PValues:
-    """Test the mean products of x[i] and y[i + lag], lags 1 .. `lags`, of variables of variance 1."""
+    """Test the mean products of x[i] and y[i + lag], lags 1 .. `lags`, of variance 1 each."""
     n = x.size
     size = 1 << (n + lags - 1).bit_length()
     product = np.fft.irfft(np.conj(np.fft.rfft(x, size)) * np.fft.rfft(y, size), size)
@@ -264,7 +264,7 @@ def neighbours(tensors: int, count: int) -> PValues:
 
 
 def lags(count: int, most: int) -> PValues:
-    """Test products of elements at a distance, in one tensor and between two of one seed or name."""
+    """Test products of elements at a distance, in a tensor and in two of one seed or name."""
     found = {}
     streams = [named(0), named(1), Stream.named(1, "layers.0.w")]
     x, y, z = normals(streams, count).astype(np.float64)

@@ -38,6 +38,7 @@ Member = Callable[[int], Stream]
 
 # Tensors that are made at once, and elements of each.
 TENSORS, ELEMENTS = 1024, 4096
+FEW = 64
 # Bytes that are written at once.
 PIECE = 1 << 16
 # Seeds that have nothing to do with each other, save what is done to them.
@@ -166,8 +167,8 @@ def weights(
 ) -> Iterator[Values]:
     """Yield the bits of one tensor of 4096 weights after the other, with sequential names."""
     prepare(1 << 40)
-    for i in itertools.count(0, TENSORS):
-        values = np.empty((TENSORS, ELEMENTS), dtype)
+    for i in itertools.count(0, FEW):
+        values = np.empty((FEW, ELEMENTS), dtype)
         for row, out in enumerate(values):
             stream = initializers.stream_for(initializer, seed, f"layers.{i + row}.w")
             target = Target((ELEMENTS,), values.dtype, stream)
@@ -192,7 +193,7 @@ def even(seed: int) -> Iterator[Values]:
     return weights(initializers.RandomUniform(-0.5, 0.5), "float32", seed, uniform_bits)
 
 
-FIRST = {"tensors": 1 << 16, "count": 4}
+FIRST = {"tensors": 1 << 12, "count": 4}
 # From a name, and a seed for others of the same kind, to an endless stream.
 STREAMS: dict[str, Callable[[int], Iterator[Values]]] = {
     "one": lambda seed: rows(named(0, seed)),
