@@ -5,8 +5,8 @@
 
 SmallCrush and Crush are TestU01's (L'Ecuyer & Simard, ACM TOMS 2007), PractRand is Chris
 Doty-Humphrey's `RNG_test`, dieharder Robert G. Brown's. A battery of hundreds of tests finds a few
-suspicious p-values in perfect numbers. What is suspicious is therefore tried again on another stream
-of the same kind: a fault would show there, too. All that the batteries print is kept in
+suspicious p-values in perfect numbers. What is suspicious is therefore tried again on another
+stream of the same kind: a fault would show there, too. All that the batteries print is kept in
 build/quality.
 """
 
@@ -30,8 +30,8 @@ HERE = Path(__file__).parent
 LOGS = Path("build/quality")
 TESTU01 = LOGS / "testu01"
 NEEDS = (
-    "make quality needs TestU01 (library and headers), dieharder, PractRand's RNG_test and gcc; "
-    "Debian: apt-get install gcc dieharder libtestu01-0-dev (non-free), RNG_test from PractRand"
+    "the batteries need gcc, dieharder, TestU01's library and headers, and PractRand's RNG_test on "
+    "the PATH (Debian: apt-get install gcc dieharder, and libtestu01-0-dev where it is packaged)"
 )
 # TestU01's own bounds of what is worth a look.
 SUSPICIOUS = 1e-3
@@ -210,6 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="BATTERY|STREAM")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="batteries at once")
+    parser.add_argument("--check", action="store_true", help="only see that all is there")
     arguments = parser.parse_args()
     batteries = set(arguments.names) & set(BATTERIES) or set(BATTERIES)
     streams = set(arguments.names) & set(STREAMS) or set(STREAMS)
@@ -217,6 +218,8 @@ def main() -> None:
         parser.error(f"no battery or stream is called {min(unknown)}")
     plan = [each for each in PLAN if each[0] in batteries and each[1] in streams]
     prepare({name for name, _ in plan})
+    if arguments.check:
+        return
     print("| battery | stream | read | tests | suspicious | on another seed | time |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     with ThreadPoolExecutor(arguments.jobs) as pool:

@@ -37,6 +37,17 @@ static unsigned int word(void) {
     return w;
 }
 
+/* Run one test; print its statistics at once, for a battery takes long. */
+static void run(unif01_Gen *generator, int small, int test) {
+    int repeat[1 + TESTS] = {0};
+    repeat[test] = 1;
+    if (small) bbattery_RepeatSmallCrush(generator, repeat);
+    else bbattery_RepeatCrush(generator, repeat);
+    for (int i = 0; i < bbattery_NTests; i++)
+        printf("%.17g\t%s\n", bbattery_pVal[i], bbattery_TestNames[i]);
+    fflush(stdout);
+}
+
 int main(int argc, char **argv) {
     int small = argc > 1 && strcmp(argv[1], "small") == 0;
     if (argc < 2 || (!small && strcmp(argv[1], "crush") != 0)) {
@@ -46,17 +57,12 @@ int main(int argc, char **argv) {
     reversed = argc > 2 && strcmp(argv[2], "reversed") == 0;
     swrite_Basic = FALSE;
     unif01_Gen *generator = unif01_CreateExternGenBits("words", word);
-    int first = 2 + reversed, repeat[1 + TESTS] = {0};
+    int first = 2 + reversed, last = small ? 10 : 96;
     for (int i = first; i < argc; i++) {
         int test = atoi(argv[i]);
-        if (test > 0 && test <= TESTS) repeat[test] = 1;
+        if (test > 0 && test <= last) run(generator, small, test);
     }
-    if (first < argc && small) bbattery_RepeatSmallCrush(generator, repeat);
-    else if (first < argc) bbattery_RepeatCrush(generator, repeat);
-    else if (small) bbattery_SmallCrush(generator);
-    else bbattery_Crush(generator);
-    for (int i = 0; i < bbattery_NTests; i++)
-        printf("%.17g\t%s\n", bbattery_pVal[i], bbattery_TestNames[i]);
+    for (int test = 1; first == argc && test <= last; test++) run(generator, small, test);
     unif01_DeleteExternGenBits(generator);
     return 0;
 }
