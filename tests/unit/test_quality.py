@@ -97,6 +97,30 @@ def test_bits_of_a_stream_are_even(name):
     assert abs(scores) < 4.5
 
 
+@pytest.mark.parametrize("part", ["random_uniform, f", "sparse", "log", "a=5, b=7", "bfloat16"])
+def test_cases_keep_their_promises(part, capsys):
+    results = [
+        distributions.tested(case, dtype, 1 << 17, 0)
+        for case in distributions.CASES
+        for dtype in case.dtypes
+        if part in f"{case.label}, {dtype}" or (part == "log" and "exp" in case.label)
+    ]
+    assert results
+    assert all(p > 1e-5 for each in results for p in each.p_values.values())
+    distributions.report(results)
+    assert capsys.readouterr().out.count(results[0].values) >= 2
+
+
+def test_what_batteries_need_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in batteries.BATTERIES:
+        with pytest.raises(SystemExit) as stopped:
+            batteries.prepare({name})
+        assert str(stopped.value).startswith("the batteries need gcc, dieharder, TestU01")
+        assert "\n" not in str(stopped.value)
+
+
 TESTU01 = """
  The following tests gave p-values outside [0.001, 0.9990]:
  (eps  means a value < 1.0e-300):

@@ -8,6 +8,7 @@ the one before to the middle after its last. So a law is tested as its dtype can
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ PValues = dict[str, float]
 
 POWERS = 6
 TAILS = (3, 4, 5, 6)  # in stddev
+ENOUGH = 5  # values of a cell that a chi-square test expects
 LOW_BITS = 256  # patterns of the last 8 bits of a mantissa
 # Bits of a rank that are dropped: cells of 4096 floats of float32, and as wide ones of float64.
 SHIFT = {2: 0, 4: 12, 8: 41}
@@ -251,7 +253,7 @@ class Count:
             negative = self.numbers < 0 if self.narrow else slice(-self.first)
             share = float(self.shares[negative].sum())
             found["negative"] = of_count(int(self.counts[negative].sum()), self.n, share)
-        if self.grid.size:
+        if 0 < self.grid.size <= self.n / ENOUGH:
             found["2^24 points"] = chi_square(self.grid, np.full(self.grid.size, 2.0**-24))
             patterns = self.grid.reshape(-1, LOW_BITS).sum(axis=0, dtype=np.int64)
             found["low bits"] = chi_square(patterns, np.full(LOW_BITS, 1 / LOW_BITS))
@@ -298,6 +300,12 @@ def moments_of(law: Any) -> tuple[float, float]:
     return mean, math.sqrt(float(density @ (x - mean) ** 2))
 
 
+@cache
+def _legendre() -> tuple[Array, Array]:
+    nodes, weights = special.roots_legendre(400)
+    return nodes, weights
+
+
 def quadrature(law: Any) -> tuple[Array, Array]:
     """Return Gauss's nodes and weights for expectations under a law.
 
@@ -308,7 +316,7 @@ def quadrature(law: Any) -> tuple[Array, Array]:
         law.ppf(1e-60) if low == -math.inf else low,
         law.isf(1e-60) if high == math.inf else high,
     )
-    nodes, weights = special.roots_legendre(2000)
+    nodes, weights = _legendre()
     x = low + (high - low) / 2 * (nodes + 1)
     density = weights * law.pdf(x)
     return x, density / density.sum()
