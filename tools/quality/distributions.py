@@ -72,8 +72,8 @@ class Case:
         law: of `scipy.stats`.
         dtypes: what it is tried in.
         low_bits: whether the last bits of mantissas are even. They aren't where draws are
-            multiplied by what is no power of two: times 0.05, which is nearly 8/5 of one, makes
-            only five of any eight neighbouring floats.
+            multiplied by what is no power of two: times 0.05, some floats are never made, and
+            others twice as often as their neighbours.
     """
 
     identifier: str
