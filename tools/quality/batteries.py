@@ -35,7 +35,8 @@ NEEDS = (
 )
 # TestU01's own bounds of what is worth a look.
 SUSPICIOUS = 1e-3
-AGAIN = 1000  # the seed of the second stream
+# The seed of the second stream, which no sequence of seeds from 0 on gets to.
+AGAIN = 1 << 40
 
 FIRST_WORDS = ("names-first-words", "seeds-first-words")  # a hash for every 16 bytes: slow
 LONG = ("one", "columns", "names", "names-interleaved")

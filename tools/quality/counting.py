@@ -172,8 +172,11 @@ class Count:
             self.counts = np.zeros(edges.size + 1, np.int64)
         self.shares = np.diff(law.cdf(middles), prepend=0.0, append=1.0)
         # A float32 uniform is a grid, whose points are told apart where it is laid through zero.
-        self.step = (high - low) / 2**24 if self.uniform and self.dtype == np.float32 else 0.0
-        self.grid = np.zeros(1 << 24 if self.step and low < 0 < high else 0, np.int32)
+        # Of more values than points both ends are certain.
+        from_grid = law.dist.name in ("uniform", "loguniform")
+        self.points = 1 << 24 if from_grid and self.dtype == np.float32 else 0
+        self.step = (high - low) / 2**24
+        self.grid = np.zeros(self.points if self.uniform and low < 0 < high else 0, np.int32)
 
     def add(self, values: Array) -> None:
         """Count values of the dtype, a contiguous 1-D array."""
@@ -248,7 +251,8 @@ class Count:
         for end, count, share in zip(TAILS, self.tails, self.beyond() / self.n, strict=True):
             if share > 0:
                 found[f"beyond {end}"] = of_count(int(count), self.n, min(float(share), 1.0))
-        found["least"], found["largest"] = self._extremes()
+        if self.narrow or not self.points or self.n < self.points:
+            found["least"], found["largest"] = self._extremes()
         if low < 0 < high:
             negative = self.numbers < 0 if self.narrow else slice(-self.first)
             share = float(self.shares[negative].sum())
@@ -269,11 +273,7 @@ class Count:
             return self._extreme(below[first], above[first]), self._extreme(
                 above[last], below[last]
             )
-        if self.step:
-            # A point stands for what is up to the next one.
-            least, most = (self.least + self.step, self.least), (self.most, self.most + self.step)
-        else:
-            least, most = self._middles(self.least), self._middles(self.most)[::-1]
+        least, most = self._middles(self.least), self._middles(self.most)[::-1]
         cdf, sf = self.law.cdf, self.law.sf
         return self._extreme(cdf(least[0]), sf(least[1])), self._extreme(sf(most[0]), cdf(most[1]))
 
