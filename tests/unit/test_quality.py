@@ -119,6 +119,7 @@ def test_what_batteries_need_is_said_in_one_line(tmp_path, monkeypatch):
             batteries.prepare({name})
         assert str(stopped.value).startswith("the batteries need gcc, dieharder, TestU01")
         assert "\n" not in str(stopped.value)
+        assert batteries.LOGS.is_dir()
 
 
 TESTU01 = """

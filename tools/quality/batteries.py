@@ -182,7 +182,6 @@ def row(name: str, stream: str) -> str:
 
 def compile_driver() -> None:
     """Compile testu01.c against the library that is installed."""
-    LOGS.mkdir(parents=True, exist_ok=True)
     libraries = ["-ltestu01", "-lprobdist", "-lmylib", "-lm"]
     command = ["gcc", "-O2", "-o", TESTU01, HERE / "testu01.c", *libraries]
     subprocess.run(command, check=True, capture_output=True)
@@ -194,6 +193,7 @@ def prepare(names: set[str]) -> None:
     Raises:
         SystemExit: it isn't; one line says what is needed.
     """
+    LOGS.mkdir(parents=True, exist_ok=True)
     programs = {"practrand": "RNG_test", "dieharder": "dieharder"}
     try:
         missing = [
@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="BATTERY|STREAM")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="batteries at once")
     parser.add_argument("--check", action="store_true", help="only see that all is there")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     batteries = set(arguments.names) & set(BATTERIES) or set(BATTERIES)
     streams = set(arguments.names) & set(STREAMS) or set(STREAMS)
     if unknown := set(arguments.names) - set(BATTERIES) - set(STREAMS):
