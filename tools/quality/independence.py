@@ -215,14 +215,21 @@ def between(member: Callable[[int], Stream], rows: int, columns: int) -> PValues
 
 
 def of_matrix(values: Array) -> PValues:
-    """Test the correlations between any two rows of normals, of their squares and signs."""
+    """Test the correlations between any two rows of normals, of their sizes and signs."""
     n = values.shape[1]
     products = gram(values)
     found = of_pairs(products, n) | of_eigenvalues(products, n)
-    squares = (values**2 - 1) / np.float32(math.sqrt(2))
-    for what, rows in ("squares", squares), ("signs", np.sign(values)):
+    for what, rows in ("sizes", sizes(values)), ("signs", np.sign(values)):
         found |= {f"{what}, {name}": p for name, p in of_pairs(gram(rows), n).items()}
     return found
+
+
+def sizes(values: Array) -> Array:
+    """Return the absolute values of normals, made normal: their squares are far too skewed."""
+    out = np.empty_like(values)
+    for row, wanted in zip(values, out, strict=True):
+        wanted[:] = special.ndtri(special.erf(np.abs(row.astype(np.float64)) / math.sqrt(2)))
+    return out
 
 
 def signs(bits: Words) -> Array:
