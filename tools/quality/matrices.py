@@ -149,7 +149,7 @@ def tests(count: int) -> Iterator[tuple[str, PValues]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=200_000, help="matrices of each")
+    parser.add_argument("--count", type=int, default=20_000, help="matrices of each")
     begin = time.perf_counter()
     print("| matrices | test | p |\n| --- | --- | --- |")
     for what, found in tests(parser.parse_args().count):
