@@ -56,6 +56,14 @@ check: .venv/installed ## Check format, lint and types
 bench: .venv-peers/installed ## Measure against torch, NumPy, JAX and Keras, side by side
 	$(PEERS)/python benchmarks/run.py --json build/bench.json --plots docs
 
+.PHONY: quality
+quality: .venv/installed ## Test the numbers in all the ways of docs/quality.md; it takes hours
+	$(BIN)/python tools/quality/batteries.py --check
+	$(BIN)/python tools/quality/independence.py
+	$(BIN)/python tools/quality/matrices.py
+	$(BIN)/python tools/quality/distributions.py
+	$(BIN)/python tools/quality/batteries.py
+
 .PHONY: docs
 docs: .venv/installed ## Write docs/cli.md and docs/json.md again from what commands and types say
 	$(BIN)/python tools/cli_reference.py > docs/cli.md
