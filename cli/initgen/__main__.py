@@ -12,7 +12,6 @@ import sys
 gc.set_threshold(100_000)
 
 from initgen import _signals  # noqa: E402
-from initgen._app import app  # noqa: E402
 from initgen._console import NOT_DONE, complain, discard_output  # noqa: E402
 
 # Exit codes: 1 is for commands that answer no.
@@ -26,6 +25,9 @@ def main() -> None:
     _signals.watch()
     _open_standard_streams()
     try:
+        # What can't be loaded is one line, too.
+        from initgen._app import app
+
         app(prog_name="initgen")
     except MemoryError as error:
         _fail(f"out of memory: {error}".rstrip(": "), NOT_DONE)
