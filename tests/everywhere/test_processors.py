@@ -53,7 +53,10 @@ def test_kernels_for(tmp_path, name):
 def levels():
     """What of NumPy's vector code may be left out, from the latest on: a little, half, and all."""
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-    return ["", *(",".join(found[i:]) for i in sorted({0, len(found) // 2, len(found) - 1}) if found)]
+    return [
+        "",
+        *(",".join(found[i:]) for i in sorted({0, len(found) // 2, len(found) - 1}) if found),
+    ]
 
 
 @pytest.mark.parametrize("left_out", levels())

@@ -58,7 +58,7 @@ CASES = {
 SEEDED = [name for name in CASES if "seed" in CASES[name].get_config()]
 FLOATS_ONLY = [*SEEDED, "stft-real", "stft-imag", "stft-array"]
 FLOATS_ONLY += ["rotary", "sinusoidal", "sinusoidal-halves"]
-WHOLE = ("orthogonal", "sparse", "delta-orthogonal", "jax-orthogonal")
+WHOLE = ("orthogonal", "orthogonal-tall", "sparse", "delta-orthogonal", "jax-orthogonal")
 # What axes some need; others have any.
 SHAPES = {
     "orthogonal-tall": (31, 1, 11),
