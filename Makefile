@@ -42,6 +42,15 @@ test-everywhere: .venv/installed ## Make golden values again on lesser processor
 test-aarch64: .venv/installed ## Make them again on an emulated 64-bit ARM processor (Debian only)
 	sh tools/emulated.sh build/arm64
 
+.PHONY: coverage
+coverage: .venv/installed ## Run the tests and tell which lines and branches they leave out
+	rm -rf build/coverage
+	$(BIN)/pytest -q -n auto --cov --cov-report=term-missing
+
+.PHONY: mutants
+mutants: .venv/installed ## Change the code in small ways and tell which changes no test notices
+	$(BIN)/python tools/mutants.py
+
 .PHONY: test-browser
 test-browser: .venv/installed ## Run the tests of the HTML page in Chromium, which must be installed
 	$(BIN)/pytest -n auto tests/browser

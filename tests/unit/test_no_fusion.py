@@ -1,4 +1,4 @@
-"""Kernels have the operations of the specification: none is fused, reordered or made approximate."""
+"""Kernels have the operations of the specification: none is fused, reordered or approximate."""
 
 import re
 
