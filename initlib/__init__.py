@@ -11,6 +11,7 @@ Everything here is imported when it is first used, so that `import initlib` cost
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from initlib._version import __version__
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
     from initlib._schemas import schema
     from initlib._sources import Draft, manifest
     from initlib._verify import TensorVerdict, Verified, verify
+
+if sys.byteorder != "little":
+    # Files, streams and kernels have numbers so; no machine of the other kind has all libraries.
+    raise ImportError("initlib needs a little-endian processor; this one is big-endian")
 
 # Where each public name is defined; an empty module stands for a submodule of that name.
 _HOME = {

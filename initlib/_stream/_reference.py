@@ -225,7 +225,7 @@ def fill(
     p = DOUBLE if out.dtype == np.float64 else SINGLE
     stream = words(first_block, out.size * p.words // 4, key, high)
     if p is DOUBLE:
-        draws = (stream.view("<u8" if np.little_endian else ">u8") >> np.uint64(11)).view(np.int64)
+        draws = (stream.view(np.uint64) >> np.uint64(11)).view(np.int64)
     else:
         draws = stream.astype(np.int64)
     out[:] = TRANSFORMS[transform](draws, p, *parameters).astype(out.dtype)

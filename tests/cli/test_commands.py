@@ -213,6 +213,14 @@ def test_nohup_keeps_its_promise():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_big_endian_processors_are_refused(tmp_path):
+    program = "import sys; sys.byteorder = 'big'; from initgen.__main__ import main; main()"
+    command = [sys.executable, "-c", program, "generate", "m.yaml"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    why = "initlib needs a little-endian processor; this one is big-endian"
+    assert (run.returncode, run.stderr) == (3, f"initgen: cannot load a library: {why}\n")
+
+
 def test_a_full_standard_output(mlp, tmp_path):
     with open("/dev/full", "w") as full:  # noqa: PTH123
         run = subprocess.run(
