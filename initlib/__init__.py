@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from initlib._diff import Difference, MetadataDifference, TensorDifference, diff
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
+    from initlib._open import TensorSlice, Weights, open  # noqa: A004
     from initlib._schemas import schema
     from initlib._sources import Draft, manifest
     from initlib._verify import TensorVerdict, Verified, verify
@@ -62,14 +63,17 @@ _HOME = {
     "TensorDescription": "_description",
     "TensorDifference": "_diff",
     "TensorInfo": "_generate",
+    "TensorSlice": "_open",
     "TensorVerdict": "_verify",
     "Unread": "_description",
     "Verified": "_verify",
+    "Weights": "_open",
     "describe": "_describe",
     "diff": "_diff",
     "generate": "_generate",
     "initializers": "",
     "manifest": "_sources",
+    "open": "_open",
     "random": "",
     "schema": "_schemas",
     "verify": "_verify",
@@ -97,15 +101,18 @@ __all__ = [
     "TensorDescription",
     "TensorDifference",
     "TensorInfo",
+    "TensorSlice",
     "TensorVerdict",
     "Unread",
     "Verified",
+    "Weights",
     "__version__",
     "describe",
     "diff",
     "generate",
     "initializers",
     "manifest",
+    "open",
     "random",
     "schema",
     "verify",

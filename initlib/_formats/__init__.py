@@ -16,10 +16,11 @@ from initlib._formats._entry import (
 )
 from initlib._formats._format import Format
 from initlib._formats._hdf5 import Hdf5
-from initlib._formats._safetensors import Safetensors
+from initlib._formats._safetensors import CODES, Safetensors
 from initlib._formats._source import Opened, Source
 
 __all__ = [
+    "CODES",
     "FORMATS",
     "SUFFIXES",
     "Contents",

@@ -40,7 +40,7 @@ PAGE = 4096
 
 _LENGTH = 8  # bytes of the header's length, a little-endian unsigned integer
 _METADATA_KEY = dump_json(METADATA) + b":"
-_CODES = {
+CODES = {
     DTYPES[name]: code
     for name, code in {
         "float64": "F64",
@@ -60,7 +60,7 @@ _CODES = {
         "bool": "BOOL",
     }.items()
 }
-_DTYPES = {code: dtype for dtype, code in _CODES.items()}
+_DTYPES = {code: dtype for dtype, code in CODES.items()}
 
 # The rest of what safetensors 0.8 has (Dtype in safetensors/src/tensor.rs): bits of an element.
 _OTHERS = {
@@ -183,7 +183,7 @@ def _header(entries: Sequence[Entry], begins: Sequence[int], metadata: Mapping[s
     # Formatting takes half the time of a dictionary and its encoding.
     tensors = [
         f'{quote(entry.name)}:{{"data_offsets":[{begin},{begin + entry.nbytes}],'
-        f'"dtype":"{_CODES[entry.dtype]}","shape":[{",".join(map(str, entry.shape))}]}}'
+        f'"dtype":"{CODES[entry.dtype]}","shape":[{",".join(map(str, entry.shape))}]}}'
         for entry, begin in sorted(zip(entries, begins, strict=True), key=lambda pair: pair[0].name)
     ]
     # The metadata goes first, where `replace_metadata` finds it.

@@ -79,7 +79,7 @@ def fill(
         fill(transform, copy, start, stream, parameters)
         out[...] = copy
         return
-    per_block = 2 if out.dtype == np.float64 else 4
+    per_block = _per_block(out.dtype)
     block, skip = divmod(start, per_block)
     if skip:
         # Kernels make whole blocks: a part of one is made aside and copied.
@@ -110,9 +110,38 @@ def _fill_blocks(
         numbers = (p.ctypes.data if p.ndim else p.item() for p in parameters)
         function(out.ctypes.data, out.size, block, *stream.high, *stream.key, *numbers)
         return
-    per_block = 2 if out.dtype == np.float64 else 4
+    per_block = _per_block(out.dtype)
     for i in range(0, out.size, PIECE):
         piece = out[i : i + PIECE]
+        blocks = np.arange(piece.size // per_block, dtype=np.uint64)
+        blocks += np.uint64(block + i // per_block)
+        _reference.fill(transform, piece, blocks, stream.key, stream.high, parameters)
+
+
+def take(
+    transform: str,
+    out: npt.NDArray[Any],
+    indices: npt.NDArray[np.int64],
+    stream: Stream,
+    parameters: tuple[Any, ...],
+) -> None:
+    """Write the values of any indices into `out`; otherwise as `fill`, but by the reference."""
+    per_block = _per_block(out.dtype)
+    for i in range(0, out.size, PIECE // per_block):
+        piece = slice(i, i + PIECE // per_block)
+        blocks, places = np.divmod(indices[piece], per_block)
+        values = np.empty((blocks.size, per_block), out.dtype)
         _reference.fill(
-            transform, piece, block + i // per_block, stream.key, stream.high, parameters
+            transform,
+            values.reshape(-1),
+            blocks.astype(np.uint64),
+            stream.key,
+            stream.high,
+            parameters,
         )
+        out[piece] = values[np.arange(blocks.size), places]
+
+
+def _per_block(dtype: np.dtype[Any]) -> int:
+    """Return how many values a block of four words makes."""
+    return 2 if dtype == np.float64 else 4

@@ -12,7 +12,7 @@ import initlib
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"_description", "_errors", "_garbage", "_globs", "_memory", "_native", "_version"},
+    {"_description", "_errors", "_extras", "_garbage", "_globs", "_memory", "_native", "_version"},
     {"_arguments", "_digest", "_dtypes", "_moments", "_parallel", "_seeds", "_stream", "random"},
     {"_formats"},
     {"_checkpoint"},
@@ -21,7 +21,7 @@ FLOORS = [
         *("_compare", "_custom", "_expected", "_make", "_plan", "_provenance"),
         *("_shards", "_workers"),
     },
-    {"_describe", "_diff", "_generate", "_output", "_sources", "_verify", "_write"},
+    {"_describe", "_diff", "_generate", "_open", "_output", "_sources", "_verify", "_write"},
     {"_schemas"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -29,6 +29,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 BESIDE = {
     ("_arguments", "_dtypes"),
     ("_moments", "_dtypes"),
+    ("_extras", "_errors"),
     ("_native", "_version"),
     ("_stream", "_dtypes"),
     ("_seeds", "_stream"),
