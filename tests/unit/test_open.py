@@ -193,14 +193,14 @@ def test_threads_may_ask_at_once(manifest, stored):
     found = []
 
     def ask():
-        found.extend(weights.get_tensor(name).tobytes() for name in expected)
+        found.append([weights.get_tensor(name).tobytes() for name in expected])
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == 4 * [tensor.tobytes() for tensor in expected.values()]
+    assert found == 4 * [[tensor.tobytes() for tensor in expected.values()]]
 
 
 @pytest.mark.parametrize(
