@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from initlib._version import __version__
 
 if TYPE_CHECKING:
-    from initlib import initializers, random
+    from initlib import initializers, jax, random, torch
     from initlib._describe import describe
     from initlib._description import (
         QUANTILES,
@@ -72,10 +72,12 @@ _HOME = {
     "diff": "_diff",
     "generate": "_generate",
     "initializers": "",
+    "jax": "",
     "manifest": "_sources",
     "open": "_open",
     "random": "",
     "schema": "_schemas",
+    "torch": "",
     "verify": "_verify",
 }
 
@@ -111,10 +113,12 @@ __all__ = [
     "diff",
     "generate",
     "initializers",
+    "jax",
     "manifest",
     "open",
     "random",
     "schema",
+    "torch",
     "verify",
 ]
 

@@ -60,7 +60,7 @@ CODES = {
         "bool": "BOOL",
     }.items()
 }
-_DTYPES = {code: dtype for dtype, code in CODES.items()}
+DTYPE_OF = {code: dtype for dtype, code in CODES.items()}
 
 # The rest of what safetensors 0.8 has (Dtype in safetensors/src/tensor.rs): bits of an element.
 _OTHERS = {
@@ -256,7 +256,7 @@ def _tensor(name: str, value: Any) -> _Tensor:
         case {"dtype": str(code), "shape": list(shape), "data_offsets": [begin, end]} if all(
             type(number) is int and 0 <= number <= MAX_FILE for number in (*shape, begin, end)
         ):
-            dtype = _DTYPES.get(code)
+            dtype = DTYPE_OF.get(code)
             bits = _OTHERS.get(code) if dtype is None else 8 * dtype.itemsize
             if end < begin or (bits is not None and 8 * (end - begin) != bits * _count(shape)):
                 wanted = f"{code} of shape {shorten(str(shape))[1:-1]}"

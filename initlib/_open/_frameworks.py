@@ -74,9 +74,15 @@ def _jax(device: Any) -> Convert:
             raise RequestError(f"JAX has no device {device!r}: {reason}") from None
 
     def convert(array: Array) -> Any:
-        if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
-            name = dtype_name(array.dtype)
-            raise RequestError(f"JAX has no {name} unless jax_enable_x64 is set")
+        check_jax_has(array.dtype)
         return jax.device_put(np.ascontiguousarray(array), device)
 
     return convert
+
+
+def check_jax_has(dtype: np.dtype[Any]) -> None:
+    """Raise RequestError if JAX, as it is set up, would narrow a dtype."""
+    import jax
+
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise RequestError(f"JAX has no {dtype_name(dtype)} unless jax_enable_x64 is set")

@@ -14,13 +14,14 @@ import numpy as np
 
 from initlib import _manifest, _parallel, _stream
 from initlib._checkpoint import INDEX_SUFFIX, open_checkpoint
+from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, did_you_mean
 from initlib._formats import CODES
 from initlib._make import whole
 from initlib._manifest import Manifest
 from initlib._open._fill import Array, fill_selection
 from initlib._open._frameworks import Convert, converter
-from initlib._open._selection import select
+from initlib._open._selection import Selection, select
 from initlib._plan import Plan, TensorPlan, make_plan
 from initlib._provenance import own_record
 from initlib._workers import thread_count
@@ -117,19 +118,19 @@ class Weights:
 
     def _part(self, tensor: TensorPlan, index: Any) -> Any:
         """Return what `index` selects of a tensor."""
-        try:
-            selection = select(index, tensor.entry.shape)
-        except IndexError as error:
-            raise IndexError(f"{tensor.entry.name!r}: {error}") from None
+        selection = _selected(tensor, index)
+        made = np.empty(selection.shape, tensor.entry.dtype)
+        self._read(tensor, index, selection, made)
+        return self._convert(made)
+
+    def _read(self, tensor: TensorPlan, index: Any, selection: Selection, out: Array) -> None:
+        """Write what `index` selects of a tensor into `out`, which is contiguous."""
         with _parallel.threads(self._threads):
-            if tensor.streams:
-                made = np.empty(selection.size, tensor.entry.dtype)
-                if made.size:
-                    self._prepare(made.size)
-                    fill_selection(tensor, selection, made)
-                return self._convert(made.reshape(selection.shape))
-            # A copy, since what is kept is for the next who asks.
-            return self._convert(np.array(self._kept(tensor)[index]))
+            if not tensor.streams:
+                out[...] = self._kept(tensor)[index]
+            elif out.size:
+                self._prepare(out.size)
+                fill_selection(tensor, selection, out.reshape(-1))
 
     def _prepare(self, values: int) -> None:
         """Let kernels be loaded, and compiled, once so many values were made that it pays."""
@@ -182,12 +183,36 @@ class TensorSlice:
         """
         return self._weights._part(self._tensor, index)
 
+    def read_into(self, index: Any, out: Array) -> None:
+        """Write a part of the tensor into memory that is there already.
+
+        Args:
+            index: as in ``tensor[index]``.
+            out: a NumPy array in C order, of the part's shape and the tensor's dtype.
+
+        Raises:
+            IndexError: the index is out of bounds, or none.
+            RequestError: `out` is another array, or the part can't be made.
+        """
+        selection, entry = _selected(self._tensor, index), self._tensor.entry
+        if (out.shape, out.dtype) != (selection.shape, entry.dtype) or not out.flags.carray:
+            expected = f"{dtype_name(entry.dtype)} in C order of shape {selection.shape}"
+            raise RequestError(f"{entry.name!r}: expected memory for {expected}")
+        self._weights._read(self._tensor, index, selection, out)
+
     def __iter__(self) -> Iterator[Any]:
         """Yield what each index of the first axis selects."""
         shape = self._tensor.entry.shape
         if not shape:
             raise TypeError(f"{self._tensor.entry.name!r} has no axis to go along")
         return (self[i] for i in range(shape[0]))
+
+
+def _selected(tensor: TensorPlan, index: Any) -> Selection:
+    try:
+        return select(index, tensor.entry.shape)
+    except IndexError as error:
+        raise IndexError(f"{tensor.entry.name!r}: {error}") from None
 
 
 def _manifest_of(source: Source, seed: int | None, dtype: Any) -> tuple[Manifest, tuple[str, ...]]:

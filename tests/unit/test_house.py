@@ -22,7 +22,7 @@ FLOORS = [
         *("_shards", "_workers"),
     },
     {"_describe", "_diff", "_generate", "_open", "_output", "_sources", "_verify", "_write"},
-    {"_schemas"},
+    {"_schemas", "jax", "torch"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Rooms of one floor that may use another of it.
