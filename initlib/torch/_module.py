@@ -185,7 +185,9 @@ class Filling:
             same = tensor is before[slot.name] and bool((_octets(tensor) == UNTOUCHED).all())
             if tensor.is_meta or (same and tensor.numel()):
                 owner = type(slot.places[0][0]).__name__
-                raise RequestError(f"{slot.name!r}: what was to compute it for {owner} didn't")
+                raise RequestError(
+                    f"{slot.name!r}: what computes the buffers of {owner} left it as it was"
+                )
         return tuple(slot.name for slot in self.computed)
 
     def fill(self) -> int:
