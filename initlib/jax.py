@@ -92,9 +92,15 @@ def _array(name: str, part: TensorSlice, sharding: Any) -> Any:
         what = type(sharding).__name__
         raise RequestError(f"{name!r}: expected a sharding of JAX's, received a {what}")
     shape, dtype = tuple(part.get_shape()), DTYPE_OF[part.get_dtype()]
-    check_jax_has(dtype)
     try:
+        check_jax_has(dtype)
+    except RequestError as error:
+        raise RequestError(f"{name!r}: {error}") from None
+    try:
+        # That it names more axes than there are, only the first of the two says.
+        sharding.check_compatible_aval(shape)
         sharding.shard_shape(shape)
+        sharding.addressable_devices  # noqa: B018 (an abstract mesh has none)
     except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise RequestError(f"{name!r}: the sharding doesn't fit {[*shape]}: {reason}") from None

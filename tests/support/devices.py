@@ -9,7 +9,7 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 import jax
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 from safetensors.flax import load_file
 
 import initlib
@@ -113,6 +113,12 @@ def check_refused(on):
         (
             lambda: initlib.jax.arrays({"layers": LAYERS}, {"wide": on("data")}),
             "'wide': JAX has no float64 unless jax_enable_x64 is set",
+        ),
+        (
+            lambda: initlib.jax.arrays(
+                SOURCE, {"scale": NamedSharding(AbstractMesh((2,), ("x",)), PartitionSpec())}
+            ),
+            "'scale': the sharding doesn't fit []: ",
         ),
         (lambda: initlib.jax.arrays(SOURCE, lambda name, shape: None), "'dense/kernel': expected"),
     ):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import threading
 
 import h5py
@@ -257,3 +258,41 @@ def test_custom_code(tmp_path):
     path.write_text("layers: [{name: x, shape: [4, 5], initializer: own.py:Mine}]")
     part = initlib.open(path, allow_code=True).get_slice("x")
     assert part[1:3, ::2].tolist() == [[5, 7, 9], [10, 12, 14]]
+
+
+@pytest.mark.parametrize("name", ["normal", "ones", "square", "none"])
+def test_into_memory_that_is_there(manifest, stored, name):
+    part, tensor = initlib.open(manifest).get_slice(name), stored[1][name]
+    for index in (np.s_[...], np.s_[1:3], np.s_[:0]):
+        out = np.full(tensor[index].shape, 7, tensor.dtype)
+        assert part.read_into(index, out) is None
+        assert out.tobytes() == tensor[index].tobytes()
+
+
+@pytest.mark.parametrize(
+    "out",
+    [np.empty((2, 5), np.float32), np.empty((5, 2), np.float16), np.empty((2, 5), np.float32).T],
+)
+def test_into_other_memory(out):
+    part = initlib.open({"layers": [{"name": "w", "shape": [9, 2], "initializer": "ones"}]})
+    message = r"'w': expected memory for float32 in C order of shape \(5, 2\)"
+    with pytest.raises(initlib.RequestError, match=message):
+        part.get_slice("w").read_into(np.s_[:5], out)
+    out = np.empty((5, 2), np.float32)
+    out.flags.writeable = False
+    with pytest.raises(initlib.RequestError, match=message):
+        part.get_slice("w").read_into(np.s_[:5], out)
+    with pytest.raises(IndexError, match="'w': index 9 is out of bounds"):
+        part.get_slice("w").read_into(9, out)
+
+
+def test_sharded_modules_and_arrays_need_their_frameworks(monkeypatch):
+    manifest = {"layers": [{"name": "w", "shape": [9, 2], "initializer": "ones"}]}
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(initlib.RequestError, match=r"needs torch.*'initgen\[torch\]'"):
+        initlib.torch.materialize(object(), manifest)
+    with pytest.raises(initlib.RequestError, match=r"needs jax.*'initgen\[jax\]'"):
+        initlib.jax.arrays(manifest, {})
+    with pytest.raises(initlib.RequestError, match=r"needs jax.*'initgen\[jax\]'"):
+        initlib.jax.array(initlib.open(manifest), "w", None)
