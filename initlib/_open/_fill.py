@@ -19,9 +19,9 @@ Array = npt.NDArray[Any]
 
 # What one thread makes in one go, and what isn't worth a second thread, in elements.
 TASK, FEW = 1 << 19, 1 << 21
-# What a call for one run costs beside its elements, and making an element from a block of its own,
-# in elements of a long run.
-CALL, ALONE = 10_000, 130
+# What a run costs beside its elements, in elements of a long one: where it is made by a call for
+# itself, and as one of many that are drawn.
+CALL, GAP = 10_000, 500
 # Elements of the buffer for runs with gaps between them that are made as well.
 BUFFER = 1 << 20
 
@@ -76,7 +76,7 @@ def _do(tensor: TensorPlan, selection: Selection, runs: Array, task: _Task) -> N
 
 
 def _fill_runs(tensor: TensorPlan, out: Array, start: int, stride: int) -> None:
-    """Make runs that are `stride` elements apart, in the quickest of three ways.
+    """Make runs that are `stride` elements apart.
 
     Args:
         tensor: whose elements they are.
@@ -85,14 +85,11 @@ def _fill_runs(tensor: TensorPlan, out: Array, start: int, stride: int) -> None:
         stride: from each run to the next.
     """
     count, run = out.shape
-    law = initializers.distribution(tensor.initializer, tensor.target)
-    if count > 1 and abs(stride) < min(CALL + run, ALONE * run if law else CALL + run):
+    law = initializers.distribution(tensor.initializer, tensor.target) if count > 1 else None
+    if count > 1 and abs(stride) < run + (GAP if law else CALL):
         _fill_with_gaps(tensor, out, start, stride)
-    elif count > 1 and law and ALONE * run < CALL + run:
-        places = start + stride * np.arange(count)[:, np.newaxis] + np.arange(run)
-        made = np.empty(out.size, out.dtype)
-        law.take(made, places.reshape(-1), tensor.target.stream)
-        out[...] = made.reshape(out.shape)
+    elif law is not None:
+        law.fill_rows(out, start, stride, tensor.target.stream)
     else:
         for number, row in enumerate(out):
             fill(tensor, row, start + number * stride)

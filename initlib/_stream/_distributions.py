@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from initlib._dtypes import dtype_name, is_float, largest
 from initlib._errors import RequestError
-from initlib._stream._engine import fill, take
+from initlib._stream._engine import fill, fill_rows
 from initlib._stream._reference import DOUBLE, SINGLE, Precision
 from initlib._stream._streams import Stream
 
@@ -65,10 +65,10 @@ class Distribution:
         transform, parameters = self.recipe(out.dtype)
         fill(transform, out, start, stream, parameters)
 
-    def take(self, out: npt.NDArray[Any], indices: npt.NDArray[np.int64], stream: Stream) -> None:
-        """Write the elements of the stream at any indices into `out`, a 1-D array."""
+    def fill_rows(self, out: npt.NDArray[Any], start: int, stride: int, stream: Stream) -> None:
+        """Write elements start + i stride .. of the stream into row i of `out`."""
         transform, parameters = self.recipe(out.dtype)
-        take(transform, out, indices, stream, parameters)
+        fill_rows(transform, out, start, stride, stream, parameters)
 
 
 @lru_cache(maxsize=1024)
