@@ -1,6 +1,7 @@
 """slices.py REPEATS: time parts of tensors in a process that is warm; print JSON.
 
-One sample is the time of a call, from as many calls as take a twentieth of a second.
+One sample is the processor's time for a call, of one thread, from as many calls as take a twentieth
+of a second.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -57,8 +57,8 @@ def calls() -> dict[str, tuple[Call, int]]:
 def sample(call: Call) -> float:
     """Return the seconds that a call takes."""
     call()
-    begin, count = time.perf_counter(), 0
-    while (passed := time.perf_counter() - begin) < LEAST:
+    begin, count = time.process_time(), 0
+    while (passed := time.process_time() - begin) < LEAST:
         call()
         count += 1
     return passed / count
@@ -74,12 +74,6 @@ def main() -> None:
             for name, (call, _) in timed.items():
                 samples[name].append(sample(call))
     found = [[name, values, timed[name][1]] for name, values in samples.items()]
-    if sys.stdout.isatty():
-        for name, values, count in found:
-            print(
-                f"{name:45} {median(values) * 1e3:10.4f} ms {count / median(values) / 1e6:8.0f} M/s"
-            )
-        return
     json.dump(found, sys.stdout)
 
 

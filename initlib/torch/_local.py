@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.distributed.tensor import DTensor
 
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError
@@ -67,7 +67,13 @@ class Cut:
     factor: int
 
 
-def part_of(name: str, tensor: torch.Tensor) -> Part:
+def is_dtensor(tensor: Any) -> bool:
+    """Tell a DTensor. Where nobody imported them, which takes half a second, there is none."""
+    found = sys.modules.get("torch.distributed.tensor")
+    return found is not None and isinstance(tensor, found.DTensor)
+
+
+def part_of(name: str, tensor: Any) -> Part:
     """Return what this process holds of a module's tensor.
 
     Raises:
@@ -75,9 +81,9 @@ def part_of(name: str, tensor: torch.Tensor) -> Part:
     """
     local = tensor.detach()
     index: Box = tuple(slice(0, size) for size in tensor.shape)
-    if isinstance(tensor, DTensor):
+    if is_dtensor(tensor):
         index = _placed(name, tensor)
-        local = tensor.detach().to_local()
+        local = local.to_local()
         held = [places.stop - places.start for places in index]
         if held != [*local.shape]:
             raise RequestError(

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor
 
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, did_you_mean
 from initlib._formats import DTYPE_OF
 from initlib._open import Weights
-from initlib.torch._local import part_of
+from initlib.torch._local import is_dtensor, part_of
 
 Compute = Callable[[torch.nn.Module], Any]
 # What fresh memory of buffers holds until they are computed: bytes that no one leaves by chance.
@@ -232,7 +231,7 @@ def _check(name: str, slot: Slot, weights: Weights) -> None:
 def _function(slot: Slot, buffers: Compute | None) -> Callable[[], Any] | None:
     """Return what computes a buffer that isn't saved, if there is anything."""
     owner = slot.places[0][0]
-    if isinstance(slot.tensor, DTensor):
+    if is_dtensor(slot.tensor):
         return None
     if buffers is not None:
         return lambda: buffers(owner)
@@ -271,7 +270,7 @@ def _device(device: Any, slots: Sequence[Slot]) -> Any:
         RequestError: torch has no such device.
     """
     if device is None:
-        meshes = (s.tensor.device_mesh for s in slots if isinstance(s.tensor, DTensor))
+        meshes = (s.tensor.device_mesh for s in slots if is_dtensor(s.tensor))
         mesh = next(meshes, None)
         return torch.get_default_device() if mesh is None else torch.device(mesh.device_type)
     try:

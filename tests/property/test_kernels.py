@@ -102,7 +102,7 @@ def test_pieces_make_the_whole(distribution, dtype, start, lengths):
     assert b"".join(piece.tobytes() for piece in pieces) == whole.tobytes()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     distribution=st.one_of(*DISTRIBUTIONS.values()),
     dtype=st.sampled_from([*FLOATS]),
