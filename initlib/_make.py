@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -78,7 +78,7 @@ class Maker:
                 if self.stop.is_set():
                     raise _parallel.StoppedError
                 with _parallel.threads(self.threads, self.stop):
-                    array = np.ascontiguousarray(_guarded(first, _make_whole))
+                    array = np.ascontiguousarray(whole(first))
                 yield array.reshape(-1).view(np.uint8)
 
     @contextmanager
@@ -99,7 +99,7 @@ class Maker:
             for piece in chunk.pieces:
                 tensor = self.plan.tensors[piece.tensor]
                 out = buffer[self.span(piece)].view(tensor.entry.dtype)
-                _guarded(tensor, _fill_piece, out, piece.start)
+                fill(tensor, out, piece.start)
 
     def _full_of(self, element: bytes) -> Bytes:
         """Return memory for a chunk that is full of copies of an element."""
@@ -111,23 +111,35 @@ class Maker:
         return memory
 
 
-def _fill_piece(tensor: TensorPlan, out: npt.NDArray[Any], start: int) -> None:
-    if tensor.spec.custom:
-        # What its code leaves out must not show what was in the buffer.
-        out.view(np.uint8)[:] = 0
-    if tensor.initializer.fill(out, start, tensor.target) is not None:
-        raise RequestError("expected `fill` to write into `out`, but it returned something")
+def fill(tensor: TensorPlan, out: npt.NDArray[Any], start: int) -> None:
+    """Write elements start .. start + out.size of a tensor that streams into `out`, in C order.
+
+    Raises:
+        RequestError: a user's own code can't.
+    """
+    with _placed(tensor):
+        if tensor.spec.custom:
+            # What its code leaves out must not show what was in the buffer.
+            out.view(np.uint8)[:] = 0
+        if tensor.initializer.fill(out, start, tensor.target) is not None:
+            raise RequestError("expected `fill` to write into `out`, but it returned something")
 
 
-def _make_whole(tensor: TensorPlan) -> npt.NDArray[Any]:
-    with draws_for(tensor.seed, tensor.entry.name):
+def whole(tensor: TensorPlan) -> npt.NDArray[Any]:
+    """Return a whole tensor, in its shape.
+
+    Raises:
+        RequestError: a user's own code can't make it.
+    """
+    with _placed(tensor), draws_for(tensor.seed, tensor.entry.name):
         return initializers.materialize(tensor.initializer, tensor.target)
 
 
-def _guarded(tensor: TensorPlan, make: Callable[..., Any], *args: Any) -> Any:
-    """Make a part of a tensor; whatever a user's own code raises ends in one line."""
+@contextmanager
+def _placed(tensor: TensorPlan) -> Iterator[None]:
+    """Let whatever a user's own code raises end in one line, with its place in the manifest."""
     try:
         with guarded(tensor.spec):
-            return make(tensor, *args)
+            yield
     except RequestError as error:
         raise tensor.where.error(f"{tensor.entry.name!r}: {error}") from error

@@ -15,6 +15,7 @@ FLOORS = [
     {
         "_description",
         "_errors",
+        "_extras",
         "_files",
         "_garbage",
         "_globs",
@@ -31,14 +32,15 @@ FLOORS = [
         *("_compare", "_custom", "_expected", "_make", "_plan", "_provenance"),
         *("_shards", "_workers"),
     },
-    {"_describe", "_diff", "_generate", "_output", "_sources", "_verify", "_write"},
-    {"_schemas"},
+    {"_describe", "_diff", "_generate", "_open", "_output", "_sources", "_verify", "_write"},
+    {"_schemas", "jax", "torch"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Rooms of one floor that may use another of it.
 BESIDE = {
     ("_arguments", "_dtypes"),
     ("_moments", "_dtypes"),
+    ("_extras", "_errors"),
     ("_native", "_version"),
     ("_stream", "_dtypes"),
     ("_seeds", "_stream"),
