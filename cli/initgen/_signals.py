@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from types import FrameType
 
 import initlib
 
+# Seconds until Python has left the place that drops exceptions.
+PAUSE = 0.01
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -26,8 +29,9 @@ class Stopped(KeyboardInterrupt):
         return f"stopped by {signal.Signals(self.number).name}; {'; '.join(left)}"
 
 
-# The first signal that came.
+# The first signal that came, and whether Python has dropped what it raised.
 _first: Stopped | None = None
+_dropped = False
 
 
 def watch() -> None:
@@ -36,6 +40,7 @@ def watch() -> None:
         # In the background, and under nohup, some are ignored, and stay so.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+    sys.unraisablehook = _raise_again
 
 
 def ignore() -> None:
@@ -65,9 +70,12 @@ def stopped(error: BaseException) -> Stopped | None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    global _first
+    global _first, _dropped
     if _first is None:
         _first = Stopped(number)
+        raise _first
+    if _dropped:
+        _dropped = False
         raise _first
     # Whoever asks twice doesn't want to wait for threads that are about to end.
     with suppress(Exception):
@@ -77,3 +85,13 @@ def _stop(number: int, _frame: FrameType | None) -> None:
         text = f"initgen: stopped by {signal.Signals(number).name}, at once\n"
         os.write(sys.stderr.fileno(), text.encode())
     os._exit(128 + number)
+
+
+def _raise_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Let a signal come once more that came where nothing can be raised, as in a destructor."""
+    global _dropped
+    if _first is None or dropped.exc_value is not _first:
+        sys.__unraisablehook__(dropped)
+        return
+    _dropped = True
+    threading.Timer(PAUSE, os.kill, (os.getpid(), _first.number)).start()

@@ -151,6 +151,29 @@ def test_while_a_manifest_s_code_is_loaded(tmp_path):
     assert run.stderr == "initgen: stopped by SIGTERM; nothing was changed\n"
 
 
+def test_where_nothing_can_be_raised(tmp_path):
+    """Python drops what destructors raise, and says so; the signal comes again."""
+    (tmp_path / "c.py").write_text(
+        "import os, signal, time\n"
+        "class Dying:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM); time.sleep(0)\n"
+        "Dying()\n"
+        "time.sleep(60)\n"
+    )
+    (tmp_path / "m.yaml").write_text("layers: [{name: w, shape: [3], initializer: 'c.py:f'}]")
+    begin = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, "-m", "initgen", "generate", "m.yaml", "--allow-code"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert time.perf_counter() - begin < 50
+    assert run.returncode == 143
+    assert run.stderr == "initgen: stopped by SIGTERM; nothing was changed\n"
+
+
 def test_code_that_takes_no_notice_is_stopped_all_the_same(tmp_path):
     (tmp_path / "c.py").write_text(
         "import os, signal, numpy as np\n"

@@ -55,13 +55,11 @@ class Disk:
             self.seen[names[0]].synced = True
         elif what == "sync":
             self.durable, self.pending = dict(self.seen), []
-        elif what == "rename":
-            self.change({names[1]: self.seen[names[0]], names[0]: None})
-        elif what == "link":
-            self.change({names[1]: self.seen[names[0]]})
-        elif what == "remove":
+        elif what in {"rename", "link", "remove"}:
+            # What isn't there can't be, and the call fails.
             if names[0] in self.seen:
-                self.change({names[0]: None})
+                inode, gone = self.seen[names[0]], {} if what == "link" else {names[0]: None}
+                self.change({**dict.fromkeys(names[1:], inode), **gone})
         else:
             assert what in {"read", "flock", "listdir", "mkdir", "rmdir"}, what
 
