@@ -190,7 +190,8 @@ def test_code_of_a_manifest_is_not_run_unless_allowed(tmp_path):
 def test_no_space(tmp_path):
     write(tmp_path, {"layers": [layer(shape=[2**57], initializer="ones")]})
     message = refused(tmp_path, initlib.StorageError)
-    assert "m.safetensors: 512.0PiB are needed, but the disk has only " in message
+    needed = f"m.safetensors: 512.0PiB are needed, but the disk of {tmp_path} has only "
+    assert needed in message
 
 
 @pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no tmpfs")  # noqa: S108
