@@ -316,3 +316,7 @@ def test_the_manifest_is_not_replaced(tmp_path, folder):
     manifest.write_text(json.dumps(MANIFEST))
     with pytest.raises(initlib.RequestError, match="would replace the manifest"):
         initlib.generate(manifest, folder, copy_from=tmp_path / "source", force=True)
+
+
+def test_shards_are_of_the_usual_size_where_none_is_given():
+    assert _shards.shard_bytes(None) == 5 * 10**9
