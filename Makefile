@@ -76,6 +76,14 @@ test-package: .venv/installed ## Build the wheel and try it in an empty environm
 	build/wheel/bin/initgen generate examples/mlp.yaml -o build/wheel/mlp.h5
 	build/wheel/bin/initgen describe build/wheel/mlp.h5 --quiet --html build/wheel/mlp.html
 
+.PHONY: fuzz
+fuzz: .venv/installed ## Give a million hostile inputs to all that reads files of others
+	$(BIN)/python tools/fuzz.py --inputs 1000000
+
+.PHONY: fuzz-short
+fuzz-short: .venv/installed ## Give 20,000 to it, the same ones each time
+	$(BIN)/python tools/fuzz.py --inputs 20000
+
 .PHONY: check
 check: .venv/installed ## Check format, lint and types
 	$(BIN)/ruff format --check

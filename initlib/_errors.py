@@ -6,10 +6,19 @@ import difflib
 import errno
 import os
 from collections.abc import Iterable
+from itertools import islice
+
+# Of a message in characters: what files say is in it, which can be endless.
+MAX_MESSAGE = 2000
+# Looking for what is near takes time by the square of the length, for each choice.
+MAX_WORD, MAX_CHOICES = 100, 1000
 
 
 class InitlibError(Exception):
     """Base of the errors that initlib raises on purpose; the message is one line."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(message))
 
 
 class RequestError(InitlibError, ValueError):
@@ -36,9 +45,21 @@ class StorageError(InitlibError, OSError):
     """It could not be done: a full disk, an unreadable file (the command exits with 3)."""
 
 
+def shortened(text: str) -> str:
+    """Return a text as one line, without its middle if it is endless."""
+    text = " ".join(text.splitlines())
+    if len(text) <= MAX_MESSAGE:
+        return text
+    half = (MAX_MESSAGE - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the choice nearest to `word`, or nothing if none is."""
-    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    if len(word) > MAX_WORD:
+        return ""
+    words = (choice for choice in choices if len(choice) <= MAX_WORD)
+    near = difflib.get_close_matches(word, list(islice(words, MAX_CHOICES)), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

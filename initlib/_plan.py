@@ -26,8 +26,6 @@ from initlib.initializers import FromFile, Target
 
 # Where tensors lie side by side in memory, each starts at a multiple of so many bytes.
 ALIGNMENT = 64
-# NumPy's limit.
-MAX_RANK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +146,7 @@ def make_plan(
     allow_code: bool = False,
     skip_code: bool = False,
     skip_absent: bool = False,
+    within: bool = False,
     most: int | None = None,
 ) -> Plan:
     """Resolve every tensor of a manifest that one of the `only` globs matches.
@@ -158,13 +157,14 @@ def make_plan(
         allow_code: let custom initializers run.
         skip_code: leave custom initializers out; their tensors have None in their place.
         skip_absent: let files be absent that tensors are to be taken from, or be other ones.
+        within: take none from files outside of the manifest's folder.
         most: stop after so many tensors.
 
     Raises:
         RequestError: an initializer is unknown, isn't allowed or can't fill its tensor, or a glob
             matches nothing.
     """
-    resolve = _Resolver(manifest, allow_code, skip_code, skip_absent)
+    resolve = _Resolver(manifest, allow_code, skip_code, skip_absent, within)
     matches = matcher(only)
     wanted = list(islice((spec for spec in manifest.tensors() if matches(spec.name)), most))
     glob = unmatched(only, {spec.name for spec in wanted})
@@ -182,6 +182,7 @@ class _Resolver:
     allow_code: bool
     skip_code: bool
     skip_absent: bool
+    within: bool
     _made: dict[str, Any] = field(default_factory=dict)
     # The same by the spec's identity: quick, where a repeat has made thousands of tensors of one.
     _found: dict[int, Any] = field(default_factory=dict)
@@ -189,8 +190,6 @@ class _Resolver:
     def __call__(self, spec: TensorSpec) -> TensorPlan:
         """Resolve one tensor."""
         dtype = DTYPES[spec.dtype]
-        if len(spec.shape) > MAX_RANK:
-            raise spec.where.error(f"{spec.name!r}: expected at most {MAX_RANK} dimensions")
         try:
             with guarded(spec.initializer):
                 initializer = self._initializer(spec.initializer)
@@ -218,7 +217,7 @@ class _Resolver:
         if not isinstance(initializer, FromFile):
             return initializer, None
         try:
-            found = initializer.at(self.manifest.folder, name)
+            found = initializer.at(self.manifest.folder, name, within=self.within)
             found.check(target)
         except InitlibError as error:
             if not self.skip_absent:

@@ -36,6 +36,13 @@ def verify(
             "--allow-code", help="Let custom code run; otherwise its tensors go by digest."
         ),
     ] = False,
+    allow_files: Annotated[
+        bool,
+        typer.Option(
+            "--allow-files",
+            help="Read what the file says its tensors come from, wherever that is.",
+        ),
+    ] = False,
     threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
     memory: Annotated[str, typer.Option(help="What buffers may take in all.")] = "64MiB",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -57,6 +64,7 @@ def verify(
             manifest=manifest,
             quick=quick,
             allow_code=allow_code,
+            allow_files=allow_files,
             threads=threads,
             memory=memory,
             progress=progress,

@@ -14,11 +14,14 @@ from typing import IO, Any
 from initlib._checkpoint._recognise import open_source, recognise
 from initlib._errors import StorageError
 from initlib._formats import FORMATS, Opened, Source, parse_json, storage_errors
+from initlib._limits import limit, raising
 
 WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
 # Of a config, in bytes; what unpacks to more is meant to fill memory.
-MAX_CONFIG = 1 << 28
+MAX_CONFIG = 1 << 25
+# Weights are nearly random, but for those that are all 0.
+MOST_PACKED = 20
 
 # The local header before a member: its signature, and the lengths of what follows it.
 _HEADER = struct.Struct("<4s22xHH")
@@ -110,6 +113,11 @@ def _in_place(source: Source, member: zipfile.ZipInfo) -> Source:
 
 def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Source:
     """Unpack a member to a file without a name, which goes when it is closed."""
+    if member.file_size > max(limit("UNPACKED"), MOST_PACKED * member.compress_size):
+        raise StorageError(
+            f"{path}: its {WEIGHTS} unpacks from {member.compress_size} to {member.file_size} "
+            f"bytes; {raising('UNPACKED')}"
+        )
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if member.file_size > free:
         raise StorageError(
@@ -117,16 +125,16 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
             f"{tempfile.gettempdir()}, which has {free}"
         )
     with tempfile.TemporaryFile() as file, archive.open(member) as packed:
-        size = _copy(packed, file)
+        size = _copy(packed, file, member.file_size)
         if size != member.file_size:
             raise ValueError(f"{WEIGHTS} has {size} bytes, not {member.file_size}")
         file.flush()
         return Source(path, os.dup(file.fileno()), 0, size)
 
 
-def _copy(packed: IO[bytes], file: IO[bytes]) -> int:
-    """Copy piece by piece; return how many bytes there were."""
+def _copy(packed: IO[bytes], file: IO[bytes], most: int) -> int:
+    """Copy piece by piece; return how many bytes there were, or more than `most`."""
     size = 0
-    while piece := packed.read(_PIECE):
+    while size <= most and (piece := packed.read(_PIECE)):
         size += file.write(piece)
     return size

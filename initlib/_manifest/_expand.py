@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, product
+from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, did_you_mean
 from initlib._globs import fitting
+from initlib._limits import limit, raising
 from initlib._manifest import _initializers
 from initlib._manifest._expressions import Variables, evaluate_integer
 from initlib._manifest._lines import Location
@@ -22,8 +23,10 @@ from initlib._manifest._wording import show
 if TYPE_CHECKING:
     from initlib._manifest._manifest import Manifest
 
-# More tensors, or turns of repeats, are taken for a mistake in a count.
-MAX_TENSORS = 10_000_000
+# NumPy's arrays have no more dimensions.
+MAX_RANK = 64
+# What things cost in steps, beside what is counted by length: see `_limits`.
+TURN, INITIALIZER = 20, 2000
 # A tensor's bytes are counted in signed 64-bit integers, by us and by the formats.
 MAX_BYTES = 2**63 - 1
 
@@ -35,6 +38,7 @@ class _Rule:
     """A rule with its initializer read, and whether any name has fitted it."""
 
     fits: Callable[[str], object]
+    length: int
     initializer: InitializerSpec
     dtype: str | None
     fitted: bool = False
@@ -47,6 +51,7 @@ class _Place:
     where: Where
     initializer: Where
     shared: InitializerSpec | None
+    length: int
 
 
 @dataclass(slots=True)
@@ -58,6 +63,9 @@ class Expansion:
     names: dict[str, Location] = field(default_factory=dict)
     places: dict[Location, _Place] = field(default_factory=dict)
     turns: int = 0
+    steps: int = 0
+    most_tensors: int = field(default_factory=lambda: limit("TENSORS"))
+    most_steps: int = field(default_factory=lambda: limit("STEPS"))
 
     def tensors(self) -> Iterator[TensorSpec]:
         """Yield the tensors in the order of the manifest.
@@ -70,14 +78,14 @@ class Expansion:
         for index, rule in enumerate(self.rules):
             if not rule.fitted:
                 match = self.manifest.rules[index].match
-                near = did_you_mean(match, islice(self.names, 1000))
+                near = did_you_mean(match, self.names)
                 problem = f"{show(match)} fits no tensor's name{near}"
                 raise self.manifest.where("rules", index, "match").error(problem)
 
     def _rule(self, index: int) -> _Rule:
         rule, location = self.manifest.rules[index], ("rules", index, "initializer")
         initializer = _build(rule.initializer, self.manifest.where(*location), self.manifest.vars)
-        return _Rule(fitting(rule.match), initializer, rule.dtype)
+        return _Rule(fitting(rule.match), len(rule.match), initializer, rule.dtype)
 
     def _items(
         self, items: Sequence[Item], location: Location, variables: Variables
@@ -95,9 +103,10 @@ class Expansion:
         here = (*location, "repeat")
         values = [self._values(item, name, (*here, name), variables) for name in item.repeat]
         self.turns += math.prod(map(len, values))
-        if self.turns > MAX_TENSORS:
-            raise self._error(here, f"repeated more than {MAX_TENSORS:,} times in all")
+        if self.turns > self.most_tensors:
+            raise self._error(here, f"repeated too often in all; {raising('TENSORS')}")
         for turn in product(*values):
+            self._spend(TURN + len(variables) // 8, here)
             inner = {**variables, **dict(zip(item.repeat, turn, strict=True))}
             yield from self._items(item.layers, (*location, "layers"), inner)
 
@@ -116,18 +125,22 @@ class Expansion:
         count = self._at(location, evaluate_integer, written, variables)
         if count < 0:
             raise self._error(location, f"expected a count of 0 or more, received {count}")
-        if count > MAX_TENSORS:
-            raise self._error(location, f"repeated more than {MAX_TENSORS:,} times")
+        if count > self.most_tensors:
+            raise self._error(location, f"repeated too often; {raising('TENSORS')}")
         return range(count)
 
     def _tensor(self, layer: Layer, location: Location, variables: Variables) -> TensorSpec:
         place = self.places.get(location) or self._place(layer, location, variables)
+        self._spend(len(layer.name), location)
         name = self._at((*location, "name"), expand_name, layer.name, variables)
+        self._spend(len(name) // 4, location)
         self._claim(name, layer, location, variables)
-        rule = self._fitting(name, needed=layer.initializer is None)
+        rule = self._fitting(name, location, needed=layer.initializer is None)
         initializer, dtype = place.shared, layer.dtype
         if layer.initializer is not None:
-            initializer = initializer or _build(layer.initializer, place.initializer, variables)
+            if initializer is None:
+                self._spend(INITIALIZER + place.length, location)
+                initializer = _build(layer.initializer, place.initializer, variables)
         elif rule is not None:
             initializer, dtype = rule.initializer, dtype or rule.dtype
         else:
@@ -144,15 +157,17 @@ class Expansion:
         shared, turning = None, variables.keys() - self.manifest.vars.keys()
         if layer.initializer is not None and not _initializers.uses(layer.initializer, turning):
             shared = _build(layer.initializer, where, variables)
-        place = self.places[location] = _Place(self.manifest.where(*location), where, shared)
+        place = self.places[location] = _Place(
+            self.manifest.where(*location), where, shared, _initializers.length(layer.initializer)
+        )
         return place
 
     def _claim(self, name: str, layer: Layer, location: Location, variables: Variables) -> None:
         """Note a name, which no other tensor may have."""
         first = self.names.setdefault(name, location)
         if first is location:
-            if len(self.names) > MAX_TENSORS:
-                raise self._error(location, f"more than {MAX_TENSORS:,} tensors")
+            if len(self.names) > self.most_tensors:
+                raise self._error(location, f"too many tensors; {raising('TENSORS')}")
             return
         earlier = self.manifest.where(*first)
         line = "" if earlier.line is None else f" on line {earlier.line}"
@@ -166,11 +181,12 @@ class Expansion:
             problem = f"duplicate name {show(name)}: {reason}"
         raise self._error((*location, "name"), problem)
 
-    def _fitting(self, name: str, *, needed: bool) -> _Rule | None:
+    def _fitting(self, name: str, location: Location, *, needed: bool) -> _Rule | None:
         """Return the first rule that fits a name, and mark all that do."""
         found = None
         for rule in self.rules:
             if (needed and found is None) or not rule.fitted:
+                self._spend(3 + len(name) * rule.length // 64, location)
                 fits = rule.fits(name) is not None
                 rule.fitted |= fits
                 if fits and found is None:
@@ -180,9 +196,14 @@ class Expansion:
     def _shape(
         self, layer: Layer, dtype: str, location: Location, variables: Variables
     ) -> tuple[int, ...]:
+        if len(layer.shape) > MAX_RANK:
+            problem = f"expected at most {MAX_RANK} dimensions, received {len(layer.shape)}"
+            raise self._error((*location, "shape"), problem)
         shape = []
         for index, written in enumerate(layer.shape):
             here = (*location, "shape", index)
+            if isinstance(written, str):
+                self._spend(len(written), location)
             size = self._at(here, evaluate_integer, written, variables)
             if size < 0:
                 is_ = f"{written} is {size}, " if isinstance(written, str) else f"received {size}, "
@@ -199,6 +220,12 @@ class Expansion:
             return function(*arguments)
         except RequestError as error:
             raise self._error(location, str(error)) from None
+
+    def _spend(self, steps: int, location: Location) -> None:
+        """Count what is done, of which a small manifest can ask for any amount."""
+        self.steps += steps
+        if self.steps > self.most_steps:
+            raise self._error(location, f"too much is made of this manifest; {raising('STEPS')}")
 
     def _error(self, location: Location, problem: str) -> Exception:
         return self.manifest.where(*location).error(problem)

@@ -55,6 +55,16 @@ def uses(written: str | KerasConfig, names: set[str]) -> bool:
     return "(" in written and not names.isdisjoint(_NAME.findall(written))
 
 
+def length(written: Any) -> int:
+    """Return about how long an initializer is, written out."""
+    if isinstance(written, KerasConfig):
+        return length(written.config)
+    if isinstance(written, dict | list):
+        children = written.values() if isinstance(written, dict) else written
+        return 1 + sum(map(length, children))
+    return len(written) if isinstance(written, str) else 1
+
+
 def _mentions(value: Any, names: set[str]) -> bool:
     if isinstance(value, str):
         return not names.isdisjoint(arithmetic_names(value) or ())

@@ -56,7 +56,7 @@ class Manifest:
 
         Raises:
             ManifestError: a name comes up twice, a layer has no initializer, a rule fits nothing,
-                arithmetic has no result, or there are more than 10,000,000 tensors.
+                arithmetic has no result, or there are more tensors than the limit.
         """
         return Expansion(self).tensors()
 

@@ -11,6 +11,8 @@ from initlib._manifest._expressions import Variables, arithmetic_names, evaluate
 from initlib._manifest._wording import show
 
 # A width of at most 99, so that no name grows huge.
+# Longer than any name has reason to be, and all that a name costs is by its length.
+MAX_NAME = 4096
 _FORMAT = re.compile(r"(0?[0-9]{0,2})d?")
 
 
@@ -20,15 +22,22 @@ def expand_name(name: str, variables: Variables) -> str:
     Raises:
         RequestError: a field is not arithmetic over the variables, or not an integer.
     """
-    if "{" not in name and "}" not in name:
-        return name
+    if len(name) > 4 * MAX_NAME:
+        raise RequestError(f"expected at most {MAX_NAME} characters, received {len(name)}")
     try:
-        return "".join(
-            literal + ("" if field is None else format(evaluate_integer(field, variables), width))
-            for literal, field, width in _parts(name)
-        )
+        expanded = name if "{" not in name and "}" not in name else _expanded(name, variables)
     except RequestError as error:
         raise RequestError(f"in the name {show(name)}: {error}") from None
+    if len(expanded) > MAX_NAME:
+        raise RequestError(f"expected at most {MAX_NAME} characters, received {len(expanded)}")
+    return expanded
+
+
+def _expanded(name: str, variables: Variables) -> str:
+    return "".join(
+        literal + ("" if field is None else format(evaluate_integer(field, variables), width))
+        for literal, field, width in _parts(name)
+    )
 
 
 @lru_cache(maxsize=4096)

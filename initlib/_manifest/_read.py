@@ -13,6 +13,7 @@ from typing import IO, Any, TypeAlias
 from initlib._dtypes import as_dtype, dtype_name
 from initlib._errors import ManifestError, RequestError, StorageError, did_you_mean, reason
 from initlib._garbage import no_collection
+from initlib._limits import limit, raising
 from initlib._manifest._expressions import Number, evaluate
 from initlib._manifest._json import load_json
 from initlib._manifest._lines import Lines, line_of
@@ -67,8 +68,8 @@ def _load(source: Source) -> tuple[str, Path, Any, Lines | None]:
     standard = stream is sys.stdin
     name = "<stdin>" if standard else "<manifest>"
     # Bytes, so that bad UTF-8 is found by us and not by the stream.
-    content = getattr(stream, "buffer", stream).read()
-    return name, Path.cwd(), *_parse(content, name, "")
+    content: str | bytes = getattr(stream, "buffer", stream).read(limit("MANIFEST") + 1)
+    return name, Path.cwd(), *_parse(_bounded(content, name), name, "")
 
 
 def _plain(source: Mapping[str, Any]) -> Any:
@@ -91,9 +92,10 @@ def _plain_value(value: Any) -> Any:
         raise TypeError(f"received {show(value)}") from None
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path) -> str | bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return _bounded(file.read(limit("MANIFEST") + 1), str(path))
     except FileNotFoundError:
         near = did_you_mean(path.name, _neighbours(path))
         raise RequestError(f"there is no file {str(path)!r}{near}") from None
@@ -101,6 +103,14 @@ def _content(path: Path) -> bytes:
         raise RequestError(f"expected a manifest file, received the folder {str(path)!r}") from None
     except OSError as error:
         raise StorageError(f"cannot read {str(path)!r}: {reason(error)}") from None
+
+
+def _bounded(content: str | bytes, name: str) -> str | bytes:
+    """Return a manifest's content, which a device could give without end."""
+    if len(content) > limit("MANIFEST"):
+        problem = f"the manifest is too large; {raising('MANIFEST')} bytes"
+        raise ManifestError(problem, source=name)
+    return content
 
 
 def _neighbours(path: Path) -> list[str]:

@@ -78,6 +78,12 @@ def validate(data: Any, source: str, lines: Lines | None) -> Document:
 
 def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
+        if isinstance(repeat := value.get("repeat"), dict) and len(repeat) > 1:
+            # In canonical form each variable is a repeat by itself.
+            nested = value.get("layers")
+            for _ in range(2 * min(len(repeat) - 1, MAX_DEPTH)):
+                nested = [nested]
+            return [*value.values(), nested]
         return value.values()
     return value if isinstance(value, list) else ()
 

@@ -21,7 +21,9 @@ _SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 # The tags that change nothing about how we read a value; all others are refused.
 _TAGS = {None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))}
 # Aliases can make a few lines stand for billions of values; these bound it.
-MAX_ALIASED = 1_000_000
+MAX_ALIASED = 100_000
+# Of integers: more than any has, few enough to be quick.
+MAX_DIGITS = 1000
 
 # YAML 1.2's core schema, sections 10.3.2; a plain scalar that fits none of these is text.
 _CONSTANTS: dict[str, Any] = {
@@ -167,6 +169,9 @@ def _plain(text: str) -> Any:
     if text[0] not in _NUMERIC_START:
         return text
     if _INTEGER.fullmatch(text):
+        # Python limits decimal digits, and this is what it allows itself to print.
+        if len(text) > MAX_DIGITS:
+            raise ValueError("too many digits")
         return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
     if _FLOAT.fullmatch(text):
         return float(text)

@@ -12,7 +12,8 @@ from typing import Any
 from initlib import _manifest
 from initlib._errors import ManifestError
 from initlib._formats import shorten
-from initlib._plan import MAX_RANK, make_plan
+from initlib._manifest import MAX_NAME, MAX_RANK
+from initlib._plan import make_plan
 from initlib._sources._fold import Leaf, fold
 from initlib._sources._text import as_text
 
@@ -138,7 +139,7 @@ def common_dtype(names: Iterable[str]) -> str:
 
 def unlistable(name: str, shape: Sequence[int]) -> str | None:
     """Return why a manifest can't list a tensor."""
-    if not name or "\0" in name:
+    if not 0 < len(name) <= MAX_NAME or "\0" in name:
         return "no manifest can have its name"
     return f"it has more than {MAX_RANK} dimensions" if len(shape) > MAX_RANK else None
 

@@ -54,13 +54,19 @@ class Case:
 
 @contextmanager
 def against_provenance(
-    path: Path, *, allow_code: bool, manifest: Manifest | None = None, part: bool = False
+    path: Path,
+    *,
+    allow_code: bool,
+    allow_files: bool = False,
+    manifest: Manifest | None = None,
+    part: bool = False,
 ) -> Iterator[Case]:
     """Hold a file against what it says of itself.
 
     Args:
         path: the file.
         allow_code: let custom initializers run, whose code is looked for beside the file.
+        allow_files: let tensors be taken from files outside of the file's folder.
         manifest: which the file's own has to be equal to; None if any will do.
         part: it may have only some of its manifest's tensors, as shards do.
 
@@ -73,14 +79,20 @@ def against_provenance(
         raise _without_provenance(path)
     file_format, metadata = found
     record = _record(path, metadata)
-    plan = _recorded_plan(path, record)
+    plan = _recorded_plan(path, record, within=not allow_files)
     layout = layout_of(path, file_format, plan.entries, metadata)
     others = [] if manifest is None else [*_other_manifest(record, manifest, part=part)]
     recorded = None if manifest is None else not others
     problems = [*_contradictions(record, metadata, plan), *others]
     notes: tuple[str, ...] = ()
     if allow_code and any(tensor.initializer is None for tensor in plan.tensors):
-        plan = make_plan(plan.manifest, only=plan.only, allow_code=True, skip_absent=True)
+        plan = make_plan(
+            plan.manifest,
+            only=plan.only,
+            allow_code=True,
+            skip_absent=True,
+            within=not allow_files,
+        )
         notes = tuple(dict.fromkeys(_changed_code(plan, record)))
     # A flipped bit leaves a file its size. What has another size was written anew, and values may
     # lie elsewhere; but a damaged HDF5 file can keep its library from ever returning.
@@ -132,7 +144,7 @@ def _record(path: Path, metadata: Mapping[str, str]) -> Record:
     return record
 
 
-def _recorded_plan(path: Path, record: Record) -> Plan:
+def _recorded_plan(path: Path, record: Record, *, within: bool) -> Plan:
     """Return the plan that a file was made by, without its custom code.
 
     Raises:
@@ -143,7 +155,14 @@ def _recorded_plan(path: Path, record: Record) -> Plan:
         manifest = replace(manifest, folder=path.parent.resolve())
         # A small file must not be able to ask for millions of tensors.
         most = len(record.tensors) + 1
-        plan = make_plan(manifest, only=record.only, skip_code=True, skip_absent=True, most=most)
+        plan = make_plan(
+            manifest,
+            only=record.only,
+            skip_code=True,
+            skip_absent=True,
+            within=within,
+            most=most,
+        )
     except RequestError as error:
         reason = str(error).removeprefix("<manifest>: ")
         raise StorageError(f"{path}: its provenance can't be right: {reason}") from error

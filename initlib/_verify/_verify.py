@@ -23,6 +23,7 @@ from initlib._plan import Chunk, make_chunks
 from initlib._verify._cases import Case, against_manifest, against_provenance, with_notes
 from initlib._verify._verdicts import TensorVerdict, by_digest, by_values
 from initlib._workers import MEMORY, QUEUED, Progress, bounded, buffer_bytes, pool, thread_count
+from initlib.initializers._from_file import closing_files
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
 
@@ -78,6 +79,7 @@ def verify(
     manifest: Source | None = None,
     quick: bool = False,
     allow_code: bool = False,
+    allow_files: bool = False,
     threads: int | None = None,
     memory: int | str = MEMORY,
     progress: Progress | None = None,
@@ -95,6 +97,8 @@ def verify(
             manifest with the one that is recorded.
         allow_code: let custom initializers run, whose code is looked for beside the manifest or, if
             there is none, beside the file. Otherwise their tensors are compared by digest.
+        allow_files: without `manifest`, let tensors be compared with files outside of the
+            checkpoint's folder that it says they were taken from; otherwise they go by digest.
         threads: how many threads to use; None is one for each core.
         memory: bytes for buffers, or a string such as "64MiB".
         progress: is called with the bytes done and the total, now and then.
@@ -112,7 +116,8 @@ def verify(
     several = len(files) > 1
     parts: list[_Part] = []
     for file, report in files:
-        with _case(file, loaded, quick=quick, allow_code=allow_code, part=several) as case:
+        case_of = partial(_case, quick=quick, allow_code=allow_code, allow_files=allow_files)
+        with closing_files(), case_of(file, loaded, part=several) as case:
             job = Job(case, workers, chunk_bytes, report)
             verdicts = (*case.verdicts, *job.verdicts(quick=quick))
             parts.append(_Part(file.name, case if quick else with_notes(case), verdicts))
@@ -197,11 +202,19 @@ def _absent(parts: Sequence[_Part], manifest: Manifest) -> int:
 
 
 def _case(
-    path: Path, manifest: Manifest | None, *, quick: bool, allow_code: bool, part: bool
+    path: Path,
+    manifest: Manifest | None,
+    *,
+    quick: bool,
+    allow_code: bool,
+    allow_files: bool,
+    part: bool,
 ) -> AbstractContextManager[Case]:
     if manifest is None or quick:
         allowed = allow_code and not quick
-        return against_provenance(path, allow_code=allowed, manifest=manifest, part=part)
+        return against_provenance(
+            path, allow_code=allowed, allow_files=allow_files, manifest=manifest, part=part
+        )
     return against_manifest(path, manifest, allow_code=allow_code)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,17 +48,20 @@ class FromFile(Unseeded):
         self._folder = Path()
         self._state: State | None = None
 
-    def at(self, folder: Path, name: str) -> FromFile:
+    def at(self, folder: Path, name: str, *, within: bool = False) -> FromFile:
         """Return it as the initializer of one tensor of a manifest, pinned to the file's state.
 
         Args:
             folder: from which the path is seen.
             name: of the tensor, the default for the one in the file.
+            within: take nothing from outside of the folder, also by way of links.
 
         Raises:
-            RequestError: there is no such file, or no such tensor in it.
+            RequestError: there is no such file, or no such tensor in it, or it may not be read.
             StorageError: it can't be read.
         """
+        if within:
+            _check_within(folder, self.path)
         found = FromFile(self.path, name if self.tensor is None else self.tensor)
         found._folder = folder
         found._state = _state(folder, self.path)
@@ -123,6 +129,29 @@ def _converted(values: Array, dtype: np.dtype[Any]) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         # What is no float64 is exact in float32, from which all others are one step away.
         return values.astype(np.float32, copy=False).astype(dtype)
+
+
+def _check_within(folder: Path, path: str) -> None:
+    """Raise RequestError if a path leads out of a folder, before anything there is looked at."""
+    try:
+        real = Path(os.path.realpath(folder / path))
+        inside = not Path(path).is_absolute() and real.is_relative_to(os.path.realpath(folder))
+    except OSError as error:
+        raise StorageError(f"{path}: cannot read: {os.strerror(error.errno or 0)}") from None
+    if not inside:
+        raise RequestError(
+            f"{path!r} isn't in the folder {folder}, and a file's word isn't enough to read it; "
+            "--allow-files (in Python allow_files=True) lets it be read"
+        )
+
+
+@contextmanager
+def closing_files() -> Iterator[None]:
+    """Close in the end the files that tensors were taken from; they stay open for the next one."""
+    try:
+        yield
+    finally:
+        _opened.cache_clear()
 
 
 def _state(folder: Path, path: str) -> State:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from initlib import schema
+from initlib import _limits, schema
 from initlib._dtypes import DTYPES
-from initlib._manifest import _expand, _expressions, _validate, _yaml, read
+from initlib._manifest import _expressions, _names, _validate, _yaml, read
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
@@ -82,7 +82,9 @@ def test_every_name_is_described():
 
 def test_limits():
     limits = " ".join(PAGE.split("## Limits")[1].split())
-    for limit in (_expand.MAX_TENSORS, _yaml.MAX_ALIASED, _expressions.MAX_LENGTH):
-        assert f"{limit:,}" in limits
+    for limit in (_yaml.MAX_ALIASED, _expressions.MAX_LENGTH, _names.MAX_NAME):
+        assert f"{limit:,} |" in limits
+    for name, default in _limits.DEFAULTS.items():
+        assert f"| {default:,} | `INITGEN_MAX_{name}` |" in limits
     assert f"{_expressions.MAX_DEPTH} levels" in limits
     assert f"{_validate.MAX_DEPTH} levels" in limits

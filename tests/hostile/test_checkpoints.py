@@ -306,7 +306,8 @@ def test_an_archive_that_unpacks_to_less_or_more_than_it_says(tmp_path):
         refused(path)
 
 
-def test_an_archive_that_unpacks_to_more_than_the_disk_holds(tmp_path):
+def test_an_archive_that_unpacks_to_more_than_the_disk_holds(tmp_path, monkeypatch):
+    monkeypatch.setenv("INITGEN_MAX_UNPACKED", str(2**61))
     path = tmp_path / "m.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         info = zipfile.ZipInfo("model.weights.h5")
@@ -461,3 +462,43 @@ def test_more_shards_than_files_may_be_open(tmp_path):
 
 def test_a_folder_of_nothing(tmp_path):
     assert "it is empty" in refused(tmp_path, RequestError)
+
+
+def test_an_archive_that_unpacks_to_far_more_than_it_is(tmp_path, monkeypatch):
+    path = tmp_path / "m.keras"
+    file = io.BytesIO()
+    with h5py.File(file, "w") as h5:
+        h5["w"] = np.zeros(1 << 20, np.float32)
+    archive(path, zipfile.ZIP_DEFLATED, model_weights_h5=file.getvalue())
+    open_checkpoint(path).close()
+    monkeypatch.setenv("INITGEN_MAX_UNPACKED", "4000000")
+    assert "INITGEN_MAX_UNPACKED in the environment raises the limit of 4,000,000" in refused(path)
+
+
+@pytest.mark.parametrize(
+    "stored", [">f4", ">f8", ">f2", ">i2", ">i8", ">u4", "odd", "narrow", "bfloat16"]
+)
+def test_hdf5_values_in_other_orders_and_widths(tmp_path, stored):
+    """Read right, or said to be none of ours."""
+    values = np.array([1, 2, 3, 100])
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        if stored in ("odd", "narrow"):
+            kind = h5py.h5t.STD_I32BE.copy() if stored == "odd" else h5py.h5t.STD_I64LE.copy()
+            kind.set_precision(kind.get_size() * 5)
+            kind.set_offset(5)
+        elif stored == "bfloat16":
+            kind = h5py.h5t.IEEE_F32BE.copy()
+            kind.set_fields(15, 7, 8, 0, 7)
+            kind.set_size(2)
+            kind.set_ebias(127)
+        else:
+            kind = h5py.h5t.py_create(np.dtype(stored))
+        space = h5py.h5s.create_simple(values.shape)
+        dataset = h5py.h5d.create(file.id, b"w", kind, space)
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values.astype(np.float64))
+    with open_checkpoint(path) as checkpoint:
+        (tensor,) = checkpoint.tensors
+        out = np.empty(4, tensor.entry.dtype)
+        checkpoint.read_into(tensor, 0, out)
+        assert out.astype(np.float64).tolist() == [1, 2, 3, 100]

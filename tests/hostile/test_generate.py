@@ -288,7 +288,9 @@ def test_the_manifest_is_not_replaced(tmp_path):
 @pytest.mark.parametrize("initializer", ["ones", "orthogonal"])
 def test_more_dimensions_than_numpy_has(tmp_path, initializer):
     write(tmp_path, {"layers": [layer(shape=[1] * 65, initializer=initializer)]})
-    assert "'w': expected at most 64 dimensions" in refused(tmp_path, initlib.ManifestError)
+    assert "layers[0].shape: expected at most 64 dimensions, received 65" in refused(
+        tmp_path, initlib.ManifestError
+    )
 
 
 def test_the_system_refuses_threads(tmp_path, monkeypatch):

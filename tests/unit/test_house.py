@@ -24,7 +24,10 @@ FLOORS = [
         "_native",
         "_version",
     },
-    {"_arguments", "_digest", "_dtypes", "_moments", "_parallel", "_seeds", "_stream", "random"},
+    {
+        *("_arguments", "_digest", "_dtypes", "_limits", "_moments", "_parallel", "_seeds"),
+        *("_stream", "random"),
+    },
     {"_formats"},
     {"_checkpoint"},
     {"_manifest", "initializers"},

@@ -1,5 +1,6 @@
 """Tensors that are taken from another file: by generate, verify, describe and alone."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -94,7 +95,9 @@ def test_paths_are_seen_from_the_manifests_folder(base):
     initlib.generate("sub/m.yaml", "out.safetensors")
     assert load_file("out.safetensors")["w"].tobytes() == VALUES.astype(np.float32).tobytes()
     # The file itself is elsewhere: a path from there leads nowhere.
-    assert "there is no file" in initlib.verify("out.safetensors").notes[0]
+    assert "isn't in the folder" in initlib.verify("out.safetensors").notes[0]
+    allowed = initlib.verify("out.safetensors", allow_files=True)
+    assert "there is no file" in allowed.notes[0]
     assert initlib.verify("out.safetensors", manifest="sub/m.yaml").values == 1
 
 
@@ -250,3 +253,41 @@ def test_alone(base):
         FromFile("a", "a\0")
     with pytest.raises(initlib.RequestError, match="expected the shape of 'w'"):
         FromFile("models/base.safetensors", "w")((3, 5))
+
+
+@pytest.mark.parametrize("path", ["../base.safetensors", "link.safetensors", "absolute"])
+def test_a_file_does_not_say_what_is_read_outside_of_its_folder(base, path):
+    (base / "sub").mkdir()
+    shutil.copy("models/base.safetensors", "base.safetensors")
+    if path == "link.safetensors":
+        (base / "sub" / path).symlink_to(base / "base.safetensors")
+    path = str(base / "base.safetensors") if path == "absolute" else path
+    layer = {"name": "w", "shape": [300, 500], "initializer": f"from_file({path!r})"}
+    (base / "sub/m.json").write_text(json.dumps({"layers": [layer]}))
+    initlib.generate("sub/m.json", "sub/out.safetensors")
+    done = initlib.verify("sub/out.safetensors")
+    assert (done.same, done.values, done.digest) == (True, 0, 1)
+    assert f"{path!r} isn't in the folder" in done.notes[0]
+    assert "--allow-files" in done.notes[0]
+    allowed = initlib.verify("sub/out.safetensors", allow_files=True)
+    assert (allowed.same, allowed.values, allowed.notes) == (True, 1, ())
+    assert initlib.verify("sub/out.safetensors", manifest="sub/m.json").values == 1
+
+
+def test_a_pipe_or_a_device_is_never_opened(base):
+    made()
+    os.unlink("models/base.safetensors")  # noqa: PTH108
+    os.mkfifo("models/base.safetensors")
+    done = initlib.verify("out.safetensors")
+    assert "not a file" in done.notes[0]
+    (base / "models/base.safetensors").unlink()
+    (base / "models/base.safetensors").symlink_to("/dev/zero")
+    done = initlib.verify("out.safetensors", allow_files=True)
+    assert "not a file" in done.notes[0]
+
+
+def test_files_do_not_stay_open(base):
+    made()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    initlib.verify("out.safetensors")
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
