@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import mmap
 import multiprocessing
+import os
 import random
 import re
 import resource
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--target", choices=sorted(SHARES))
     parser.add_argument("--corpus", type=Path, default=ROOT / "tests" / "corpus")
     options = parser.parse_args()
+    os.environ.update(fuzz_targets.LIMITS)
     begin = time.monotonic()
     workers = [_Worker(options, number) for number in range(options.workers)]
     while sum(worker.watch() for worker in workers):
