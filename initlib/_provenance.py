@@ -127,8 +127,9 @@ def read_record(metadata: Mapping[str, str]) -> Record | None:
     try:
         stream = _Stream.model_validate_json(metadata[KEY]).stream
         if stream != STREAM_VERSION:
+            other = str(stream)[:20]
             raise ValueError(
-                f"its values are of stream version {stream}; this initgen makes {STREAM_VERSION}"
+                f"its values are of stream version {other}; this initgen makes {STREAM_VERSION}"
             )
         return Record.model_validate_json(metadata[KEY])
     except ValidationError as error:

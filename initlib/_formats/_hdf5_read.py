@@ -23,7 +23,7 @@ from initlib._formats._entry import (
     shorten,
     storage_errors,
 )
-from initlib._formats._hdf5_heaps import guard
+from initlib._formats._hdf5_heaps import check_heaps
 from initlib._formats._hdf5_types import read_type, stored_type
 from initlib._formats._source import Opened, Source
 
@@ -66,7 +66,7 @@ class Hdf5File(Opened):
 
         with storage_errors(source.path, "read as HDF5", ERRORS), ExitStack() as stack:
             # Through the source, so that what is read is what was opened, wherever that lies.
-            guard(source)
+            source.check = check_heaps
             self._file = stack.enter_context(h5py.File(source, "r"))
             heads = self._file.id.get_mdc_config()
             heads.max_size = MAX_HEADS
@@ -109,7 +109,7 @@ def read_metadata(source: Source) -> dict[str, str]:
     from h5py import h5d, h5l, h5o
 
     encoded = METADATA.encode()
-    guard(source)
+    source.check = check_heaps
     with storage_errors(source.path, "read as HDF5", ERRORS), h5py.File(source, "r") as file:
         links = file.id.links
         if not links.exists(encoded) or links.get_info(encoded).type != h5l.TYPE_HARD:

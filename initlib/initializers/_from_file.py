@@ -134,15 +134,24 @@ def _converted(values: Array, dtype: np.dtype[Any]) -> Array:
 def _check_within(folder: Path, path: str) -> None:
     """Raise RequestError if a path leads out of a folder, before anything there is looked at."""
     try:
-        real = Path(os.path.realpath(folder / path))
-        inside = not Path(path).is_absolute() and real.is_relative_to(os.path.realpath(folder))
+        outside = Path(path).is_absolute() or any(
+            not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))
+            for place in _places(folder / path)
+        )
     except OSError as error:
         raise StorageError(f"{path}: cannot read: {os.strerror(error.errno or 0)}") from None
-    if not inside:
+    if outside:
         raise RequestError(
             f"{path!r} isn't in the folder {folder}, and a file's word isn't enough to read it; "
             "--allow-files (in Python allow_files=True) lets it be read"
         )
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """Yield a path and all that may be opened with it: shards can be links."""
+    yield path
+    if path.is_dir() or path.suffix == ".json":
+        yield from (path if path.is_dir() else path.parent).iterdir()
 
 
 @contextmanager
