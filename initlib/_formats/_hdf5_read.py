@@ -234,10 +234,22 @@ def _problem(dataset: Any) -> str | None:
         chunk = math.prod(creation.get_chunk()) * size
         if filters and chunk > MAX_CHUNK:
             return f"values packed in chunks of {chunk} bytes; initlib unpacks up to {MAX_CHUNK}"
+        if filters and _lacks_chunks(dataset):
+            return "values whose index of chunks is damaged"
         written = dataset.get_num_chunks() * chunk
     if whole > MOST_UNWRITTEN * (written + HEAD):
         return f"{whole} bytes of values, of which {written} were written"
     return None
+
+
+def _lacks_chunks(dataset: Any) -> bool:
+    """Tell whether an index has chunks that are nowhere: the library may crash at one of them."""
+
+    def is_nowhere(chunk: Any) -> bool | None:
+        # Anything but None ends the walk.
+        return True if not chunk.size or not chunk.byte_offset else None
+
+    return bool(dataset.chunk_iter(is_nowhere))
 
 
 def _metadata(source: Source, place: tuple[Entry, int | None]) -> dict[str, str]:
