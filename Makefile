@@ -5,12 +5,17 @@ SHELL := /bin/sh
 # The newest Python that initgen supports, unless PYTHON names one.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# Python $(1), on the PATH or as pyenv keeps it; nothing where it isn't.
+find = $(shell for p in python$(1) "$(HOME)"/.pyenv/versions/$(1).*/bin/python; do \
+	"$$p" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(1)")' 2>/dev/null && echo "$$p" && break; done)
+OLDEST = $(call find,3.11)
+NEWER = $(foreach v,3.12 3.13 3.14,$(if $(call find,$(v)),.venv-$(v)/tested))
 BIN := .venv/bin
 PEERS := .venv-peers/bin
 
 .PHONY: help
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 .PHONY: demo
 demo: .venv/installed ## Write GPT-2's initial weights, 124 million parameters, to out/gpt2.safetensors
@@ -20,6 +25,39 @@ demo: .venv/installed ## Write GPT-2's initial weights, 124 million parameters, 
 .PHONY: test
 test: .venv/installed ## Run the tests that need no framework
 	$(BIN)/pytest -n auto
+
+.PHONY: test-crash
+test-crash: .venv/installed ## Kill, stop and cut off runs of generate, hundreds of times
+	INITGEN_KILLS=200 $(BIN)/pytest -n 4 tests/crash/test_kills.py tests/crash/test_power_cut.py tests/crash/test_signals.py
+
+.PHONY: test-faults
+test-faults: .venv/installed ## Let every call that writes files fail, in every way, and limit memory and more
+	FAULTS=all $(BIN)/pytest -n 4 tests/faults
+
+.PHONY: test-oldest
+test-oldest: .venv-oldest/installed ## Run the same tests with the oldest Python and libraries
+	.venv-oldest/bin/pytest -n auto
+
+.PHONY: test-pythons
+test-pythons: $(NEWER) ## Run most of them on the newer Pythons that are here
+	@test -n "$^" || { echo "no Python newer than 3.11 is here" >&2; exit 1; }
+
+.PHONY: test-everywhere
+test-everywhere: .venv/installed ## Make golden values again on lesser processors, without libraries
+	$(BIN)/pytest -n auto tests/everywhere
+
+.PHONY: test-aarch64
+test-aarch64: .venv/installed ## Make them again on an emulated 64-bit ARM processor (Debian only)
+	sh tools/emulated.sh build/arm64
+
+.PHONY: coverage
+coverage: .venv/installed ## Run the tests and tell which lines and branches they leave out
+	rm -rf build/coverage
+	$(BIN)/pytest -q -n auto --cov --cov-report=term-missing
+
+.PHONY: mutants
+mutants: .venv/installed ## Change the code in small ways and tell which changes no test notices
+	$(BIN)/python tools/mutants.py
 
 .PHONY: test-browser
 test-browser: .venv/installed ## Run the tests of the HTML page in Chromium, which must be installed
@@ -56,6 +94,14 @@ check: .venv/installed ## Check format, lint and types
 bench: .venv-peers/installed ## Measure against torch, NumPy, JAX and Keras, side by side
 	$(PEERS)/python benchmarks/run.py --json build/bench.json --plots docs
 
+.PHONY: quality
+quality: .venv/installed ## Test the numbers in all the ways of docs/quality.md; it takes hours
+	$(BIN)/python tools/quality/batteries.py --check
+	$(BIN)/python tools/quality/independence.py
+	$(BIN)/python tools/quality/matrices.py
+	$(BIN)/python tools/quality/distributions.py
+	$(BIN)/python tools/quality/batteries.py
+
 .PHONY: docs
 docs: .venv/installed ## Write docs/cli.md and docs/json.md again from what commands and types say
 	$(BIN)/python tools/cli_reference.py > docs/cli.md
@@ -72,13 +118,29 @@ format: .venv/installed ## Format the code
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv .venv-peers build dist out
+	rm -rf .venv .venv-* build dist out
 
 .venv/installed: pyproject.toml
 	$(call install,.venv,dev)
 
 .venv-peers/installed: pyproject.toml
 	$(call install,.venv-peers,peers)
+
+.venv-oldest/installed: pyproject.toml .venv/installed
+	@test -n "$(OLDEST)" || { echo "test-oldest needs Python 3.11: make OLDEST=/path/to/python3.11" >&2; exit 1; }
+	$(OLDEST) -m venv .venv-oldest
+	$(BIN)/uv pip install -q -p .venv-oldest --resolution lowest-direct -e '.[test]'
+	@touch $@
+
+.PHONY: .venv-3.%/tested
+.venv-3.%/tested: .venv-3.%/installed
+	.venv-3.$*/bin/pytest -q -n auto tests/cli tests/contract tests/golden tests/hostile tests/kat tests/unit
+
+.PRECIOUS: .venv-3.%/installed
+.venv-3.%/installed: pyproject.toml .venv/installed
+	$(call find,3.$*) -m venv .venv-3.$*
+	$(BIN)/uv pip install -q -p .venv-3.$* -e '.[test]'
+	@touch $@
 
 define install
 	@test -n "$(PYTHON)" || { echo "initgen needs Python 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 1; }

@@ -352,6 +352,33 @@ def orthogonal(bench: Bench) -> list[Line]:
     return [*lines, seconds(f"{rows:,} x 64 to a file", "initgen", tall)]
 
 
+def slices(bench: Bench) -> list[Line]:
+    """Make parts of tensors, by `initlib.open`, in one thread; and fill a torch module."""
+    command = [sys.executable, str(HERE / "slices.py"), "3" if bench.quick else "21"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    found = {what: (samples, count) for what, samples, count in json.loads(done.stdout)}
+    kernel, values = found["kernel"]
+    rate = values / median(kernel)
+    lines = []
+    for what, (samples, count) in found.items():
+        by = "kernel alone" if what == "kernel" else "`initlib.open`"
+        if count < values // 8 and not what.startswith("columns"):
+            bound = {"one": 5, "a row of 10^8": 1}
+            limit = next((b for name, b in bound.items() if what.startswith(name)), None)
+            target = None if limit is None else Target("<=", limit)
+            lines.append(Line(what, by, "ms", [1e3 * s for s in samples], target=target))
+            continue
+        gain = None if what == "kernel" else count / median(samples) / rate
+        target = Target(">=", 0.9) if what == "whole, into memory" else None
+        rates = [count / s / 1e6 for s in samples]
+        lines.append(Line(what, by, "million/s", rates, gain, target))
+    script = HERE / "materialize.py"
+    commands = {by: Command((script, by)) for by in ("torch alone", "materialize")}
+    in_turn(commands, 1, bench.folder)
+    runs = in_turn(commands, 3 if bench.quick else 9, bench.folder)
+    return [*lines, *(seconds("a process that has a module", by, r) for by, r in runs.items())]
+
+
 def seconds(
     what: str,
     by: str,
@@ -376,4 +403,5 @@ ROWS: Mapping[str, Any] = {
     "verify": verify,
     "formats": formats,
     "orthogonal": orthogonal,
+    "slices": slices,
 }

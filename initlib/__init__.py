@@ -11,12 +11,13 @@ Everything here is imported when it is first used, so that `import initlib` cost
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from initlib._version import __version__
 
 if TYPE_CHECKING:
-    from initlib import initializers, random
+    from initlib import initializers, jax, random, torch
     from initlib._describe import describe
     from initlib._description import (
         QUANTILES,
@@ -35,9 +36,15 @@ if TYPE_CHECKING:
     from initlib._diff import Difference, MetadataDifference, TensorDifference, diff
     from initlib._errors import InitlibError, ManifestError, RequestError, StorageError
     from initlib._generate import Generated, TensorInfo, generate
+    from initlib._open import TensorSlice, Weights, open  # noqa: A004
+    from initlib._output import TextFile, abandon
     from initlib._schemas import schema
     from initlib._sources import Draft, manifest
     from initlib._verify import TensorVerdict, Verified, verify
+
+if sys.byteorder != "little":
+    # Files, streams and kernels have numbers so; no machine of the other kind has all libraries.
+    raise ImportError("initlib needs a little-endian processor; this one is big-endian")
 
 # Where each public name is defined; an empty module stands for a submodule of that name.
 _HOME = {
@@ -62,16 +69,23 @@ _HOME = {
     "TensorDescription": "_description",
     "TensorDifference": "_diff",
     "TensorInfo": "_generate",
+    "TensorSlice": "_open",
     "TensorVerdict": "_verify",
+    "TextFile": "_output",
     "Unread": "_description",
     "Verified": "_verify",
+    "Weights": "_open",
+    "abandon": "_output",
     "describe": "_describe",
     "diff": "_diff",
     "generate": "_generate",
     "initializers": "",
+    "jax": "",
     "manifest": "_sources",
+    "open": "_open",
     "random": "",
     "schema": "_schemas",
+    "torch": "",
     "verify": "_verify",
 }
 
@@ -97,17 +111,24 @@ __all__ = [
     "TensorDescription",
     "TensorDifference",
     "TensorInfo",
+    "TensorSlice",
     "TensorVerdict",
+    "TextFile",
     "Unread",
     "Verified",
+    "Weights",
     "__version__",
+    "abandon",
     "describe",
     "diff",
     "generate",
     "initializers",
+    "jax",
     "manifest",
+    "open",
     "random",
     "schema",
+    "torch",
     "verify",
 ]
 

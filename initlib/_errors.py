@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 from itertools import islice
 
@@ -59,3 +61,27 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     words = (choice for choice in choices if len(choice) <= MAX_WORD)
     near = difflib.get_close_matches(word, list(islice(words, MAX_CHOICES)), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+# What an operator can do about errors of the system, whose own texts don't say it.
+_ADVICE = {
+    errno.EDQUOT: "free some space, or write elsewhere",
+    errno.EFBIG: "files there, or of this user (ulimit -f), may not be so large; write a folder of "
+    "smaller ones (--max-shard-size)",
+    errno.EIO: "the system's log says more; the disk may be failing",
+    errno.EMFILE: "allow more (ulimit -n)",
+    errno.ENAMETOOLONG: "choose a shorter one",
+    errno.ENFILE: "the whole system has no more; close other programs",
+    errno.ENOMEM: "use less --memory or fewer --threads, or free some",
+    errno.ENOSPC: "free some space, or write elsewhere",
+    errno.EROFS: "write elsewhere",
+}
+
+
+def reason(error: OSError) -> str:
+    """Return what the system said went wrong, and what can be done about it."""
+    code = error.errno
+    if not code:
+        return " ".join(str(error).split())
+    advice = _ADVICE.get(code)
+    return os.strerror(code) + (f"; {advice}" if advice else "")

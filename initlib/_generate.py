@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,8 +15,9 @@ from initlib import _manifest, _shards
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError
 from initlib._formats import FORMATS, SUFFIXES, Format, format_for
+from initlib._interrupts import checker
 from initlib._make import Maker
-from initlib._output import Output, OutputFolder
+from initlib._output import Claim, Output, OutputFolder, Terms
 from initlib._plan import Plan, make_plan
 from initlib._provenance import Provenance
 from initlib._workers import (
@@ -51,6 +52,7 @@ class Generated:
     Attributes:
         path: the file or folder, as it was asked for.
         files: the names of the files in a folder; empty where `path` is the file.
+        kept: the names of those that were there already, whole, and that `resume` kept.
         format: "safetensors" or "hdf5".
         seed: the manifest's seed, or the one that replaced it.
         manifest_sha256: hash of the manifest in canonical form.
@@ -62,6 +64,7 @@ class Generated:
 
     path: Path
     files: tuple[str, ...]
+    kept: tuple[str, ...]
     format: str
     seed: int
     manifest_sha256: str
@@ -94,10 +97,39 @@ class Job:
         """What the file says of the plan."""
         return Provenance(self.plan)
 
+    @property
+    def written(self) -> int:
+        """The least bytes that the file takes of a disk; zeros may be holes."""
+        tensors = (t.entry.nbytes for t in self.plan.tensors if t.element is None or any(t.element))
+        return sum(tensors) + sum(map(len, self.places.values()))
+
     @cached_property
     def places(self) -> dict[str, str]:
         """The same as metadata, before the digests are known."""
         return self.provenance.metadata()
+
+
+@dataclass
+class Part:
+    """A file of the output, and how far it is.
+
+    Attributes:
+        job: what makes it.
+        name: its own.
+        new: where it is before it takes its name.
+        final: where it is then.
+        digests: of its tensors; None until it is whole.
+        kept: whether it was whole before.
+        placed: whether it was, under its name.
+    """
+
+    job: Job
+    name: str
+    new: Path
+    final: Path
+    digests: list[str] | None = None
+    kept: bool = False
+    placed: bool = False
 
 
 def generate(
@@ -113,14 +145,16 @@ def generate(
     threads: int | None = None,
     memory: int | str = MEMORY,
     force: bool = False,
+    resume: bool = False,
     dry_run: bool = False,
     allow_code: bool = False,
     progress: Progress | None = None,
+    commit: Callable[[], None] | None = None,
 ) -> Generated:
     """Write the checkpoint that a manifest describes.
 
     The file appears under its name only once it is whole; whatever goes wrong leaves what was there
-    before.
+    before. docs/reliability.md has this in detail.
 
     Args:
         manifest: a YAML or JSON file, ``-`` for standard input, an open text file, or a mapping.
@@ -141,15 +175,21 @@ def generate(
         threads: how many threads to use; None is one for each core. The bytes don't depend on it.
         memory: bytes for buffers, or a string such as "64MiB". The bytes don't depend on it either.
         force: replace an existing file.
+        resume: keep what is there already of this very checkpoint, if its digests verify: shards
+            that an earlier run has finished, or the whole of it; and should this run fail, keep the
+            shards that it has finished for another try. Of a single file no part is kept.
         dry_run: resolve and check the manifest, and write nothing; custom code is imported, but
             makes no tensor.
         allow_code: let the manifest's custom initializers run.
         progress: is called with the bytes done and the total, now and then, by one thread at a
             time.
+        commit: is called when everything is whole, before the first file takes its name. What it
+            raises prevents that.
 
     Raises:
         RequestError: the manifest or another argument is wrong; a ManifestError says where.
-        StorageError: it could not be written.
+        StorageError: it could not be written, or another run is writing it. Where shards are kept,
+            a note of the exception says so.
     """
     begin = time.perf_counter()
     workers = thread_count(threads)
@@ -167,13 +207,72 @@ def generate(
     jobs = [Job(part, file_format, workers, chunk_bytes, buffers) for part in parts]
     for job in jobs:
         job.plan.check(file_format, job.places)
-    if dry_run:
-        return _summary(jobs, target, None, 0.0)
-    target.check(force=force, manifest=loaded.source)
-    target.check_space(plan.nbytes)
-    with _temporaries(target, parts, loaded.source, force=force) as paths:
-        digests = _write_all(jobs, paths, progress)
-    return _summary(jobs, target, digests, time.perf_counter() - begin)
+    names = _shards.file_names(len(jobs))
+    if isinstance(target, Output):
+        names = [target.final.name]
+    elif len(jobs) > 1:
+        target = replace(target, index=(_shards.INDEX, _shards.index_text(parts)))
+    claim = target.claim()
+    files = [
+        Part(job, name, claim.new(number), target.place(name))
+        for number, (job, name) in enumerate(zip(jobs, names, strict=True), start=1)
+    ]
+    if not dry_run:
+        terms = Terms(force, loaded.source, commit=commit)
+        _make(files, target, claim, terms, progress, resume=resume)
+    return _summary(files, target, 0.0 if dry_run else time.perf_counter() - begin)
+
+
+def _make(
+    files: Sequence[Part],
+    target: Output | OutputFolder,
+    claim: Claim,
+    terms: Terms,
+    progress: Progress | None,
+    *,
+    resume: bool,
+) -> None:
+    """Make the files that aren't whole yet, and let all take their names."""
+    # What is there may turn out to be what is wanted.
+    target.check(replace(terms, force=terms.force or resume))
+    try:
+        with claim.held():
+            if resume:
+                _find_whole(files, claim)
+                ours = {file.name for file in files if file.placed} | target.as_wanted()
+                terms = replace(terms, ours=frozenset(ours))
+                target.check(terms)
+            claim.clear()
+            target.check_space(sum(file.job.written for file in files if file.digests is None))
+            _write_all(files, claim, progress, keep=resume and len(files) > 1)
+            new = {file.name: file.new for file in files if not file.placed}
+            target.publish(claim, new, terms)
+    except BaseException as error:
+        if claim.note is not None:
+            error.add_note(claim.note)
+        elif claim.left:
+            kept = f"{len(claim.kept):,} of {len(files):,} shards are kept"
+            error.add_note(f"{kept}, and --resume goes on from there")
+        raise
+
+
+def _find_whole(files: Sequence[Part], claim: Claim) -> None:
+    """Find the files that an earlier run has finished, under their names or not yet."""
+    # Most runs don't need it.
+    from initlib._verify import whole_digests
+
+    for file in files:
+        job = file.job
+        # Of a single file, a part is worth less than what a look into it could cost.
+        for path in (file.final, file.new) if len(files) > 1 else (file.final,):
+            what = path, job.format, job.plan, job.provenance
+            file.digests = whole_digests(*what, threads=job.threads, chunk_bytes=job.chunk_bytes)
+            if file.digests is not None:
+                file.kept = True
+                file.placed = path == file.final
+                if not file.placed:
+                    claim.kept.add(path)
+                break
 
 
 def _target(
@@ -208,24 +307,18 @@ def _target(
     return OutputFolder.at(output, copy_from), FORMATS["safetensors"]
 
 
-@contextmanager
-def _temporaries(
-    target: Output | OutputFolder, parts: Sequence[Plan], source: str, *, force: bool
-) -> Iterator[list[Path]]:
-    """Give new files, one for each part, which take their names at the end."""
-    if isinstance(target, Output):
-        with target.temporary(force=force, manifest=source) as path:
-            yield [path]
-        return
-    index = (_shards.INDEX, _shards.index_text(parts)) if len(parts) > 1 else None
-    names = _shards.file_names(len(parts))
-    with target.temporaries(names, index, force=force, manifest=source) as paths:
-        yield paths
+def _write_all(
+    files: Sequence[Part], claim: Claim, progress: Progress | None, *, keep: bool
+) -> None:
+    """Write one file after the other, but for those that are whole.
 
-
-def _write_all(jobs: Sequence[Job], paths: Sequence[Path], progress: Progress | None) -> list[str]:
-    """Write one file after the other; return the digests of all tensors."""
-    total, done = sum(job.plan.nbytes for job in jobs), 0
+    Args:
+        files: all of the output.
+        claim: the right to write them.
+        progress: is told how far it is.
+        keep: let each stay, once it is whole, whatever happens to the others.
+    """
+    total, done = sum(file.job.plan.nbytes for file in files), 0
 
     def advance(nbytes: int) -> None:
         nonlocal done
@@ -233,11 +326,13 @@ def _write_all(jobs: Sequence[Job], paths: Sequence[Path], progress: Progress | 
         if progress is not None:
             progress(done, total)
 
-    return [
-        digest
-        for job, path in zip(jobs, paths, strict=True)
-        for digest in _write(job, path, advance)
-    ]
+    for file in files:
+        if file.digests is not None:
+            advance(file.job.plan.nbytes)
+            continue
+        file.digests = _write(file.job, file.new, advance)
+        if keep:
+            claim.keep(file.new)
 
 
 def _write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
@@ -245,20 +340,25 @@ def _write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
     maker = Maker(job.plan, job.chunk_bytes, job.threads, job.buffers)
     maker.prepare()
     offsets = job.format.create(path, job.plan.entries, job.places)
+    check = checker()
+
+    def told(nbytes: int) -> None:
+        check()
+        advance(nbytes)
+
     with closing(File(path, job.plan.nbytes)) as file:
-        writer = Writer(maker, offsets, file, job.threads, advance)
-        with pool(2 * job.threads) as executor:
+        writer = Writer(maker, offsets, file, job.threads, told)
+        with pool(2 * job.threads, path) as executor:
             digests = writer.write_all(executor)
-        job.format.replace_metadata(path, job.provenance.metadata(digests))
+        file.check()
+        job.format.replace_metadata(file.itself, job.provenance.metadata(digests))
         file.sync()
+        file.check()
     return digests
 
 
-def _summary(
-    jobs: Sequence[Job], target: Output | OutputFolder, digests: list[str] | None, seconds: float
-) -> Generated:
+def _summary(files: Sequence[Part], target: Output | OutputFolder, seconds: float) -> Generated:
     """Return what was done as plain data."""
-    tensors = [tensor for job in jobs for tensor in job.plan.tensors]
     rows = tuple(
         TensorInfo(
             tensor.entry.name,
@@ -266,19 +366,21 @@ def _summary(
             tensor.entry.shape,
             str(tensor.spec),
             tensor.entry.nbytes,
-            digests[i] if digests else None,
+            file.digests[i] if file.digests else None,
         )
-        for i, tensor in enumerate(tensors)
+        for file in files
+        for i, tensor in enumerate(file.job.plan.tensors)
     )
-    first = jobs[0]
+    first = files[0].job
     return Generated(
         path=target.path,
-        files=() if isinstance(target, Output) else tuple(_shards.file_names(len(jobs))),
+        files=() if isinstance(target, Output) else tuple(file.name for file in files),
+        kept=tuple(file.name for file in files if file.kept),
         format=first.format.name,
         seed=first.plan.manifest.seed,
         manifest_sha256=first.provenance.manifest_sha256,
-        parameters=sum(job.plan.parameters for job in jobs),
-        nbytes=sum(job.plan.nbytes for job in jobs),
+        parameters=sum(file.job.plan.parameters for file in files),
+        nbytes=sum(file.job.plan.nbytes for file in files),
         seconds=seconds,
         tensors=rows,
     )

@@ -11,11 +11,11 @@ from initlib._errors import RequestError
 
 DEFAULTS = {
     # Tensors of one manifest, and turns of its repeats.
-    "TENSORS": 100_000,
+    "TENSORS": 1_000_000,
     # Work that a manifest makes by its repeats, rules and arithmetic: about 0.1 microseconds each.
-    "STEPS": 20_000_000,
+    "STEPS": 500_000_000,
     # Bytes of a manifest.
-    "MANIFEST": 64 << 20,
+    "MANIFEST": 256 << 20,
     # Bytes that a packed archive may unpack to, where that is over 20 times its size.
     "UNPACKED": 512 << 20,
 }

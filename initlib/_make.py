@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -33,6 +33,7 @@ class Maker:
         chunk_bytes: size of a chunk, and of each buffer.
         threads: how many may work on one tensor, where that is made by several.
         buffers: how many chunks may be in memory at a time; whoever wants one more waits.
+        stop: once it is set nothing more is made.
     """
 
     plan: Plan
@@ -44,6 +45,7 @@ class Maker:
     _copies: tuple[bytes, Bytes] = (b"", np.empty(0, np.uint8))
     # Tensors that can't be made in pieces are held whole: no two at a time.
     _whole: threading.Lock = field(default_factory=threading.Lock)
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         for buffer in np.split(pages(self.buffers * (self.chunk_bytes + PAGE)), self.buffers):
@@ -58,6 +60,9 @@ class Maker:
         """Give memory with the pieces of a chunk at their places; it is used again after this.
 
         Any thread may leave this context, whichever entered it.
+
+        Raises:
+            StoppedError: nothing more is to be made.
         """
         first = self.plan.tensors[chunk.pieces[0].tensor]
         if first.element is not None:
@@ -70,8 +75,10 @@ class Maker:
                 yield buffer
         else:
             with self._whole:
-                with _parallel.threads(self.threads):
-                    array = np.ascontiguousarray(_guarded(first, _make_whole))
+                if self.stop.is_set():
+                    raise _parallel.StoppedError
+                with _parallel.threads(self.threads, self.stop):
+                    array = np.ascontiguousarray(whole(first))
                 yield array.reshape(-1).view(np.uint8)
 
     @contextmanager
@@ -92,7 +99,7 @@ class Maker:
             for piece in chunk.pieces:
                 tensor = self.plan.tensors[piece.tensor]
                 out = buffer[self.span(piece)].view(tensor.entry.dtype)
-                _guarded(tensor, _fill_piece, out, piece.start)
+                fill(tensor, out, piece.start)
 
     def _full_of(self, element: bytes) -> Bytes:
         """Return memory for a chunk that is full of copies of an element."""
@@ -104,23 +111,35 @@ class Maker:
         return memory
 
 
-def _fill_piece(tensor: TensorPlan, out: npt.NDArray[Any], start: int) -> None:
-    if tensor.spec.custom:
-        # What its code leaves out must not show what was in the buffer.
-        out.view(np.uint8)[:] = 0
-    if tensor.initializer.fill(out, start, tensor.target) is not None:
-        raise RequestError("expected `fill` to write into `out`, but it returned something")
+def fill(tensor: TensorPlan, out: npt.NDArray[Any], start: int) -> None:
+    """Write elements start .. start + out.size of a tensor that streams into `out`, in C order.
+
+    Raises:
+        RequestError: a user's own code can't.
+    """
+    with _placed(tensor):
+        if tensor.spec.custom:
+            # What its code leaves out must not show what was in the buffer.
+            out.view(np.uint8)[:] = 0
+        if tensor.initializer.fill(out, start, tensor.target) is not None:
+            raise RequestError("expected `fill` to write into `out`, but it returned something")
 
 
-def _make_whole(tensor: TensorPlan) -> npt.NDArray[Any]:
-    with draws_for(tensor.seed, tensor.entry.name):
+def whole(tensor: TensorPlan) -> npt.NDArray[Any]:
+    """Return a whole tensor, in its shape.
+
+    Raises:
+        RequestError: a user's own code can't make it.
+    """
+    with _placed(tensor), draws_for(tensor.seed, tensor.entry.name):
         return initializers.materialize(tensor.initializer, tensor.target)
 
 
-def _guarded(tensor: TensorPlan, make: Callable[..., Any], *args: Any) -> Any:
-    """Make a part of a tensor; whatever a user's own code raises ends in one line."""
+@contextmanager
+def _placed(tensor: TensorPlan) -> Iterator[None]:
+    """Let whatever a user's own code raises end in one line, with its place in the manifest."""
     try:
         with guarded(tensor.spec):
-            return make(tensor, *args)
+            yield
     except RequestError as error:
         raise tensor.where.error(f"{tensor.entry.name!r}: {error}") from error

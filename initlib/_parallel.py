@@ -16,30 +16,57 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, TypeVar
 
+from initlib._memory import check_room
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
+_stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 _lock = threading.Lock()
 # How many work with BLAS at the moment, and what lifts the limit for all.
 _users = 0
 _limiter = ExitStack()
+# What SciPy's LAPACK takes of a process's memory, in bytes, and a little more.
+LAPACK = 320 << 20
 # Items for each thread whose results nobody has asked for yet.
 AHEAD = 2
 
 
+class StoppedError(Exception):
+    """Work was given up because what it was for has failed."""
+
+
 @contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let work inside be spread over so many threads, rather than one for each core."""
-    token = _threads.set(count)
+def threads(count: int, stop: threading.Event | None = None) -> Iterator[None]:
+    """Let work inside be spread over so many threads, rather than one for each core.
+
+    Args:
+        count: how many.
+        stop: ends the work soon after it is set.
+    """
+    tokens = _threads.set(count), _stop.set(stop)
     try:
         yield
     finally:
-        _threads.reset(token)
+        _threads.reset(tokens[0])
+        _stop.reset(tokens[1])
 
 
 def spread(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Do what `map` does, by several threads, which are only a few items ahead."""
+    """Do what `map` does, by several threads, which are only a few items ahead.
+
+    Raises:
+        StoppedError: the results aren't wanted any more.
+    """
+    stop = _stop.get()
+    for result in _spread(work, items):
+        if stop is not None and stop.is_set():
+            raise StoppedError
+        yield result
+
+
+def _spread(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     count = min(_threads.get() or len(os.sched_getaffinity(0)), len(items))
     if count <= 1:
         yield from map(work, items)
@@ -78,6 +105,13 @@ def single_blas() -> Iterator[None]:
                 _limiter.close()
 
 
+@contextmanager
+def every_core() -> Iterator[None]:
+    """Let BLAS use one thread for each core inside, however few it was told to use."""
+    with _controller().limit(limits=len(os.sched_getaffinity(0)), user_api="blas"):
+        yield
+
+
 def _limit() -> Any:
     """Limit BLAS for this thread or for the process; return what lifts the limit again."""
     limit = _controller().limit(limits=1, user_api="blas")
@@ -87,7 +121,12 @@ def _limit() -> Any:
 
 @cache
 def _controller() -> Any:
-    """Return what knows NumPy's and SciPy's BLAS, which are two."""
+    """Return what knows NumPy's and SciPy's BLAS, which are two.
+
+    Raises:
+        MemoryError: there isn't enough for the latter.
+    """
+    check_room(LAPACK)
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 

@@ -10,16 +10,19 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from initlib import _custom, initializers
+from initlib import _custom, _manifest, initializers
 from initlib._digest import UNKNOWN
 from initlib._plan import Plan, TensorPlan
 from initlib._stream import STREAM_VERSION
 from initlib._version import __version__
+
+if TYPE_CHECKING:
+    from initlib._checkpoint import Checkpoint
 
 KEY = "initgen"
 
@@ -124,14 +127,49 @@ def read_record(metadata: Mapping[str, str]) -> Record | None:
     try:
         stream = _Stream.model_validate_json(metadata[KEY]).stream
         if stream != STREAM_VERSION:
+            other = str(stream)[:20]
             raise ValueError(
-                f"its values are of stream version {stream}; this initgen makes {STREAM_VERSION}"
+                f"its values are of stream version {other}; this initgen makes {STREAM_VERSION}"
             )
         return Record.model_validate_json(metadata[KEY])
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"][:2])) or "JSON"
         raise ValueError(f"its provenance is damaged: {where}: {first['msg']}") from None
+
+
+def own_record(checkpoint: Checkpoint) -> Record | None:
+    """Return the provenance that all files of a checkpoint share, None if there is none.
+
+    Raises:
+        ValueError: it isn't to be trusted; the message says why.
+    """
+    records = []
+    for metadata in checkpoint.metadata:
+        record = _usable(metadata)
+        if record is None:
+            return None
+        records.append(record)
+    if any(record.manifest != records[0].manifest for record in records):
+        raise ValueError("its files were made from several manifests")
+    listed = {name for record in records for name in record.tensors}
+    if listed != {each.entry.name for each in checkpoint.tensors}:
+        raise ValueError("its own manifest lists other tensors than there are")
+    return records[0]
+
+
+def _usable(metadata: Mapping[str, str]) -> Record | None:
+    """Return the provenance of a file whose manifest can be read, None if it has none."""
+    try:
+        record = read_record(metadata)
+        if record is None:
+            return None
+        _manifest.read(record.manifest)
+    except ValueError as error:
+        raise ValueError(f"its own manifest can't be used: {error}") from error
+    if checksum(metadata) != record.checksum:
+        raise ValueError("its own manifest isn't as it was written: the checksum doesn't fit")
+    return record
 
 
 def checksum(metadata: Mapping[str, str]) -> str:

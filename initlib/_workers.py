@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from initlib._digest import LEAF
 from initlib._errors import RequestError, StorageError
+from initlib._interrupts import checker, uninterrupted
+from initlib._memory import total
 
 _SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[a-zA-Z]*\s*")
 
@@ -100,7 +103,7 @@ def byte_size(size: int | str, expected: str) -> int:
 def _budget(memory: int | str) -> int:
     """Return a size of memory in bytes."""
     budget = byte_size(memory, "a size of memory such as 64MiB")
-    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    most = total()
     if budget > most:
         there_is = f"expected at most the {ByteSize(most).human_readable()} that there are"
         raise RequestError(f"{there_is}, received {memory} of memory")
@@ -108,19 +111,27 @@ def _budget(memory: int | str) -> int:
 
 
 @contextmanager
-def pool(threads: int) -> Iterator[Executor]:
-    """Give an executor of so many threads.
+def pool(threads: int, path: Path | None = None) -> Iterator[Executor]:
+    """Give an executor of so many threads; an interrupt waits until they have ended.
+
+    Whoever waits for them has to ask `checker` now and then.
+
+    Args:
+        threads: how many.
+        path: what they work on, for the message.
 
     Raises:
         StorageError: the system refuses to start them.
     """
     try:
-        with ThreadPoolExecutor(threads) as executor:
+        with uninterrupted(), ThreadPoolExecutor(threads) as executor:
             yield executor
     except RuntimeError as error:
         if "start new thread" not in str(error):
             raise
-        raise StorageError(f"the system refuses {threads} threads; use fewer --threads") from error
+        where = "" if path is None else f"{path}: "
+        problem = f"the system refuses {threads} threads; use fewer --threads"
+        raise StorageError(where + problem) from error
 
 
 def bounded(
@@ -128,8 +139,10 @@ def bounded(
 ) -> Iterator[tuple[Item, Result]]:
     """Yield items with their results as they finish, with at most `limit` of them in flight."""
     running: dict[Future[Result], Item] = {}
+    check = checker()
     try:
         while True:
+            check()
             for item in islice(items, limit - len(running)):
                 running[executor.submit(work, item)] = item
             if not running:

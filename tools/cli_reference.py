@@ -21,7 +21,7 @@ prints one JSON object. Bars are drawn on a terminal only.
 | 1 | the answer is no: `verify` and `diff` found a difference |
 | 2 | the request is wrong: a misspelt option, a mistake in the manifest, a file that exists |
 | 3 | it could not be done: no space, a damaged or unreadable file, no memory |
-| 128 + n | it was stopped by signal n before it was done; nothing was changed |
+| 128 + n | signal n stopped it; nothing was changed, or it says which shards `--resume` keeps |
 
 Kernels, the compiled code that makes the numbers, are kept in `~/.cache/initgen/kernels`, or in
 the folder that `$INITGEN_CACHE_DIR` names. What is there may be deleted at any time.

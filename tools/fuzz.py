@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--target", choices=sorted(SHARES))
     parser.add_argument("--corpus", type=Path, default=ROOT / "tests" / "corpus")
     options = parser.parse_args()
+    os.environ.update(fuzz_targets.LIMITS)
     with fuzz_targets.in_memory() as folder:
         os.environ[fuzz_targets.FOLDER] = folder
         return _run(options)

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 Progress = Callable[[int, int], None]
 
@@ -49,7 +49,8 @@ def _print(text: str) -> None:
 
 def discard_output() -> None:
     """Let what waits in a broken standard output vanish: Python would try to write it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

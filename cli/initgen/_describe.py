@@ -12,7 +12,6 @@ import typer
 import initlib
 from initgen import _signals
 from initgen._console import NOT_DONE, complain_of, progress_bar, show, show_data
-from initgen._files import write_whole
 
 
 def describe(
@@ -90,6 +89,7 @@ def describe(
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         # What is there is replaced: it should not be a checkpoint.
         raise initlib.RequestError(f"{html}: expected a name that ends in .html")
+    page = None if html is None else initlib.TextFile(html, force=True)
     with progress_bar(shown=not quiet) as progress:
         found = initlib.describe(
             target,
@@ -103,8 +103,8 @@ def describe(
             threads=threads,
             progress=progress,
         )
-    if html is not None:
-        _write_page(found, html)
+    if page is not None:
+        page.write(_page(found))
     _signals.ignore()
     if as_json:
         show_data(json.dumps(dataclasses.asdict(found)))
@@ -128,9 +128,9 @@ def _lines(found: initlib.Description | initlib.Outline, *, detailed: bool) -> l
     return tensor_lines(found) if detailed else description_lines(found)
 
 
-def _write_page(found: initlib.Description | initlib.Outline, path: Path) -> None:
+def _page(found: initlib.Description | initlib.Outline) -> str:
     if not isinstance(found, initlib.Description):
         raise initlib.RequestError("expected a checkpoint for --html, received a manifest")
     from initgen._html import render
 
-    write_whole(path, render(found))
+    return render(found)

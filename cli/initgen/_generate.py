@@ -60,6 +60,14 @@ def generate(
     threads: Annotated[int | None, typer.Option(help="Threads.  [default: all cores]")] = None,
     memory: Annotated[str, typer.Option(help="What buffers may take in all.")] = "64MiB",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep finished shards if the run is stopped, and go on from those that are there "
+            "and verify. A single file is made anew, unless it is there and whole.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the manifest, list the tensors, write nothing.")
     ] = False,
@@ -92,9 +100,11 @@ def generate(
             threads=threads,
             memory=memory,
             force=force,
+            resume=resume,
             dry_run=dry_run,
             allow_code=allow_code,
             progress=progress,
+            commit=_signals.commit,
         )
     _signals.ignore()
     if as_json:
@@ -121,6 +131,8 @@ def _summary(done: initlib.Generated, *, dry_run: bool) -> str:
     what = f"{count:,} tensor{'s' * (count != 1)}, {done.parameters:,} parameters, {nbytes}"
     if len(done.files) > 1:
         what += f", in {len(done.files):,} files"
+    if done.kept:
+        what += f", {len(done.kept):,} of them kept" if len(done.files) > 1 else ", kept"
     if dry_run:
         return f"{done.path} ({done.format}) would hold {what}"
     return f"{done.path}: {what} in {done.seconds:.2f} s ({speed}/s)"

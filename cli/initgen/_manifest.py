@@ -13,7 +13,6 @@ import typer
 import initlib
 from initgen import _signals
 from initgen._console import NOT_DONE, complain, complain_of, show_data
-from initgen._files import check_output, write_whole
 
 
 def manifest(
@@ -50,17 +49,16 @@ def manifest(
     others, rules say what is initialised how, by the tensors' names. A model is built without
     memory for its weights, to see how it initialises them. Blocks that are alike become a repeat.
     """
-    if output is not None:
-        check_output(output, force=force, keep=source)
+    file = None if output is None else initlib.TextFile(output, force=force, keep=source)
     # A model's code may print.
     with redirect_stdout(sys.stderr):
         found = initlib.manifest(source, rules=rules)
     text = json.dumps(found.manifest, indent=2) if as_json else found.text.removesuffix("\n")
     _signals.ignore()
-    if output is None:
+    if file is None:
         show_data(text)
     else:
-        write_whole(output, text + "\n")
+        file.write(text + "\n")
     if not quiet:
         for note in found.notes:
             complain(f"{source}: {note}")

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+from contextlib import suppress
 from types import FrameType
 
+import initlib
+
+# Seconds until Python has left the place that drops exceptions.
+PAUSE = 0.01
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal came; notes say what is left of what the command did."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def message(self) -> str:
+        """Return in one line what came, and what is left."""
+        left = getattr(self, "__notes__", None) or ["nothing was changed"]
+        return f"stopped by {signal.Signals(self.number).name}; {'; '.join(left)}"
+
+
+# The first signal that came, and whether Python has dropped what it raised.
+_first: Stopped | None = None
+_dropped = False
 
 
 def watch() -> None:
@@ -15,15 +40,58 @@ def watch() -> None:
         # In the background, and under nohup, some are ignored, and stay so.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+    sys.unraisablehook = _raise_again
 
 
 def ignore() -> None:
-    """Let a signal change nothing any more: what was asked for is done, and can't be undone."""
+    """Let a signal change nothing any more."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
 
 
+def commit() -> None:
+    """Let signals come too late: what was asked for is done, and can't be undone.
+
+    Raises:
+        Stopped: one came before, and code on the way took no notice.
+    """
+    ignore()
+    if _first is not None:
+        raise _first
+
+
+def stopped(error: BaseException) -> Stopped | None:
+    """Return the signal that ended a command, given what came out; None if it was none."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, Stopped):
+        # typer makes of an interrupt an exception of its own, and of this an exit.
+        found = found.__context__ if isinstance(found, SystemExit) else found.__cause__
+    return found
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
-    name = signal.Signals(number).name
-    print(f"initgen: stopped by {name}; nothing was changed", file=sys.stderr)
-    sys.exit(128 + number)
+    global _first, _dropped
+    if _first is None:
+        _first = Stopped(number)
+        raise _first
+    if _dropped:
+        _dropped = False
+        raise _first
+    # Whoever asks twice doesn't want to wait for threads that are about to end.
+    with suppress(Exception):
+        # What isn't loaded has made no files.
+        if "initlib._generate" in sys.modules:
+            initlib.abandon()
+        text = f"initgen: stopped by {signal.Signals(number).name}, at once\n"
+        os.write(sys.stderr.fileno(), text.encode())
+    os._exit(128 + number)
+
+
+def _raise_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Let a signal come once more that came where nothing can be raised, as in a destructor."""
+    global _dropped
+    if _first is None or dropped.exc_value is not _first:
+        sys.__unraisablehook__(dropped)
+        return
+    _dropped = True
+    threading.Timer(PAUSE, os.kill, (os.getpid(), _first.number)).start()

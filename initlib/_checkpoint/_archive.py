@@ -69,7 +69,9 @@ def read_config(path: Path) -> Any:
             ):
                 if CONFIG not in archive.namelist():
                     return None
-                size = archive.getinfo(CONFIG).file_size
+                member = archive.getinfo(CONFIG)
+                _check_packing(path, member)
+                size = member.file_size
                 content = archive.read(CONFIG) if size <= MAX_CONFIG else b""
     if size > MAX_CONFIG:
         raise StorageError(f"{path}: its config has {size} bytes, more than {MAX_CONFIG}")
@@ -84,6 +86,7 @@ def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         member = archive.getinfo(WEIGHTS)
         if member.flag_bits & 1:
             raise StorageError(f"{path}: its {WEIGHTS} is encrypted")
+        _check_packing(path, member)
         return member
     what = ""
     if any(name.endswith("data.pkl") for name in names):
@@ -95,6 +98,15 @@ def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     raise StorageError(
         f"{path}: not a checkpoint that initlib reads: a zip archive without {WEIGHTS}{what}"
     )
+
+
+def _check_packing(path: Path, member: zipfile.ZipInfo) -> None:
+    """Refuse what isn't unpacked piece by piece: only deflate is, with Python's zipfile."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise StorageError(
+            f"{path}: its {member.filename} is packed by method {member.compress_type} of zip; "
+            "expected it stored or deflated"
+        )
 
 
 def _in_place(source: Source, member: zipfile.ZipInfo) -> Source:

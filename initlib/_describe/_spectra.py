@@ -10,7 +10,7 @@ side's square.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from initlib._checkpoint import Checkpoint, Stored
 from initlib._description import Spectrum
+from initlib._parallel import every_core
 
 # The longest shorter side. Its square in float64 is 128 MiB, of which four are needed, and the work
 # takes half a minute on two cores.
@@ -41,12 +42,10 @@ def spectrum(checkpoint: Checkpoint, stored: Stored, layout: str) -> Spectrum | 
     columns = math.prod(shape) // rows
     if min(rows, columns) > LARGEST:
         return None
-    r: Matrix = np.empty((0, min(rows, columns)))
-    for block in _tall_blocks(checkpoint, stored, rows, columns):
-        if not np.isfinite(block).all():
-            return None
-        r = np.asarray(np.linalg.qr(np.concatenate([r, block]), mode="r"))
-    values = np.linalg.svd(r, compute_uv=False)
+    with every_core():
+        values = _singular(_tall_blocks(checkpoint, stored, rows, columns), min(rows, columns))
+    if values is None:
+        return None
     error = max(rows, columns) * np.finfo(np.float64).eps * values[0]
     least = float(values[-1])
     return Spectrum(
@@ -55,6 +54,16 @@ def spectrum(checkpoint: Checkpoint, stored: Stored, layout: str) -> Spectrum | 
         condition=float(values[0]) / least if least else None,
         rank=int((values > error).sum()),
     )
+
+
+def _singular(blocks: Iterable[Matrix], columns: int) -> Matrix | None:
+    """Return the singular values of a tall matrix; None if it is not finite."""
+    r: Matrix = np.empty((0, columns))
+    for block in blocks:
+        if not np.isfinite(block).all():
+            return None
+        r = np.asarray(np.linalg.qr(np.concatenate([r, block]), mode="r"))
+    return np.asarray(np.linalg.svd(r, compute_uv=False))
 
 
 def _tall_blocks(

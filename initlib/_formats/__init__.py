@@ -16,10 +16,12 @@ from initlib._formats._entry import (
 )
 from initlib._formats._format import Format
 from initlib._formats._hdf5 import Hdf5
-from initlib._formats._safetensors import Safetensors
+from initlib._formats._safetensors import CODES, DTYPE_OF, Safetensors
 from initlib._formats._source import Opened, Source
 
 __all__ = [
+    "CODES",
+    "DTYPE_OF",
     "FORMATS",
     "SUFFIXES",
     "Contents",

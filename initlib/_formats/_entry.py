@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
+import re
 import reprlib
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from initlib._errors import RequestError, StorageError
+from initlib._errors import RequestError, StorageError, reason
 
 # Our files keep their metadata under this name in every format: safetensors prescribes it.
 METADATA = "__metadata__"
@@ -229,8 +229,16 @@ def storage_errors(
     except StorageError:
         raise
     except caught as error:
-        code = error.errno if isinstance(error, OSError) else None
-        # The text of a KeyError is its message in quotes.
-        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-        reason = os.strerror(code) if code else " ".join(text.split())
-        raise StorageError(f"{path}: cannot {action}: {reason}") from error
+        raise StorageError(f"{path}: cannot {action}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """Return in one line why something failed."""
+    if isinstance(error, OSError) and error.errno:
+        return reason(error)
+    # The text of a KeyError is its message in quotes.
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    # HDF5 tells of its calls to the system at length.
+    if found := re.search(r"errno = (\d+)", text):
+        return reason(OSError(int(found[1]), ""))
+    return " ".join(text.split())

@@ -13,6 +13,7 @@ import numpy as np
 
 from initlib._dtypes import DTYPES, dtype_name
 from initlib._errors import RequestError
+from initlib._files import itself, new_file
 from initlib._formats._entry import (
     METADATA,
     Contents,
@@ -74,11 +75,11 @@ class Hdf5:
         self.check(entries, metadata)
         encoded = encode_metadata(metadata)
         place = Entry(METADATA, DTYPES["uint8"], (len(encoded),))
-        with storage_errors(path, "write as HDF5", ERRORS):
-            offsets = _lay_out(path, [*entries, place])
-            with path.open("r+b") as file:
-                file.seek(offsets.pop())
-                file.write(encoded)
+        # HDF5 opens files by their names.
+        with storage_errors(path, "write as HDF5", ERRORS), new_file(path) as file:
+            offsets = _lay_out(itself(file.fileno(), path), [*entries, place])
+            file.seek(offsets.pop())
+            file.write(encoded)
         return offsets
 
     def replace_metadata(self, path: Path, metadata: Mapping[str, str]) -> None:
@@ -86,7 +87,7 @@ class Hdf5:
         import h5py
 
         file_size(path)  # refuses what would block
-        with storage_errors(path, "read as HDF5", ERRORS), h5py.File(path) as file:
+        with storage_errors(path, "read as HDF5", ERRORS), h5py.File(path, locking=False) as file:
             offset, length = file[METADATA].id.get_offset(), file[METADATA].size
         with storage_errors(path, "write"), path.open("r+b") as raw:
             raw.seek(offset)
@@ -183,15 +184,17 @@ def _properties() -> tuple[Any, Any, Any]:
 
 
 def _create_file(path: Path) -> Any:
-    """Return the id of a new file in the format of HDF5 1.8, which every release since reads."""
+    """Fill an empty file in the format of HDF5 1.8, which every release since reads; return its id.
+
+    Not every file system has locks, and nobody else knows the file.
+    """
     from h5py import h5f, h5p
 
-    # HDF5's own message for this failure does not say which file.
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
     access = h5p.create(h5p.FILE_ACCESS)
     access.set_fclose_degree(h5f.CLOSE_STRONG)
     access.set_libver_bounds(h5f.LIBVER_V18, h5f.LIBVER_V18)
     access.set_alignment(ALIGNED_FROM, PAGE)
+    access.set_file_locking(False, True)
     creation = h5p.create(h5p.FILE_CREATE)
     creation.set_obj_track_times(False)
     return h5f.create(os.fsencode(path), h5f.ACC_TRUNC, creation, access)

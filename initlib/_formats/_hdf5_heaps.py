@@ -14,19 +14,18 @@ _HEAP_SIZE = struct.Struct("<8xQ")
 _OBJECT = struct.Struct("<HHIQ")
 
 
-def guard(source: Source) -> None:
-    """Let what the library reads from a file be looked at before.
+def check_heaps(source: Source, position: int, read: bytes) -> None:
+    """Look at what the library reads from a file before it is given that.
 
     A damaged size in a heap, which has no checksum, can keep the library from ever returning.
+
+    Raises:
+        ValueError: a heap that begins in it has no end.
     """
-
-    def check(position: int, read: bytes) -> None:
-        place = read.find(_HEAP)
-        while place >= 0:
-            _check_heap(source, position + place)
-            place = read.find(_HEAP, place + 1)
-
-    source.check = check
+    place = read.find(_HEAP)
+    while place >= 0:
+        _check_heap(source, position + place)
+        place = read.find(_HEAP, place + 1)
 
 
 def _check_heap(source: Source, place: int) -> None:

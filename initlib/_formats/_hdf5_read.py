@@ -23,7 +23,7 @@ from initlib._formats._entry import (
     shorten,
     storage_errors,
 )
-from initlib._formats._hdf5_heaps import guard
+from initlib._formats._hdf5_heaps import check_heaps
 from initlib._formats._hdf5_types import read_type, stored_type
 from initlib._formats._source import Opened, Source
 
@@ -66,7 +66,7 @@ class Hdf5File(Opened):
 
         with storage_errors(source.path, "read as HDF5", ERRORS), ExitStack() as stack:
             # Through the source, so that what is read is what was opened, wherever that lies.
-            guard(source)
+            source.check = check_heaps
             self._file = stack.enter_context(h5py.File(source, "r"))
             heads = self._file.id.get_mdc_config()
             heads.max_size = MAX_HEADS
@@ -109,7 +109,7 @@ def read_metadata(source: Source) -> dict[str, str]:
     from h5py import h5d, h5l, h5o
 
     encoded = METADATA.encode()
-    guard(source)
+    source.check = check_heaps
     with storage_errors(source.path, "read as HDF5", ERRORS), h5py.File(source, "r") as file:
         links = file.id.links
         if not links.exists(encoded) or links.get_info(encoded).type != h5l.TYPE_HARD:
@@ -234,10 +234,22 @@ def _problem(dataset: Any) -> str | None:
         chunk = math.prod(creation.get_chunk()) * size
         if filters and chunk > MAX_CHUNK:
             return f"values packed in chunks of {chunk} bytes; initlib unpacks up to {MAX_CHUNK}"
+        if filters and _lacks_chunks(dataset):
+            return "values whose index of chunks is damaged"
         written = dataset.get_num_chunks() * chunk
     if whole > MOST_UNWRITTEN * (written + HEAD):
         return f"{whole} bytes of values, of which {written} were written"
     return None
+
+
+def _lacks_chunks(dataset: Any) -> bool:
+    """Tell whether an index has chunks that are nowhere: the library may crash at one of them."""
+
+    def is_nowhere(chunk: Any) -> bool | None:
+        # Anything but None ends the walk.
+        return True if not chunk.size or not chunk.byte_offset else None
+
+    return bool(dataset.chunk_iter(is_nowhere))
 
 
 def _metadata(source: Source, place: tuple[Entry, int | None]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, StorageError
+from initlib._files import new_file
 from initlib._formats._entry import (
     MAX_FILE,
     METADATA,
@@ -40,7 +42,7 @@ PAGE = 4096
 
 _LENGTH = 8  # bytes of the header's length, a little-endian unsigned integer
 _METADATA_KEY = dump_json(METADATA) + b":"
-_CODES = {
+CODES = {
     DTYPES[name]: code
     for name, code in {
         "float64": "F64",
@@ -60,7 +62,7 @@ _CODES = {
         "bool": "BOOL",
     }.items()
 }
-_DTYPES = {code: dtype for dtype, code in _CODES.items()}
+DTYPE_OF = {code: dtype for dtype, code in CODES.items()}
 
 # The rest of what safetensors 0.8 has (Dtype in safetensors/src/tensor.rs): bits of an element.
 _OTHERS = {
@@ -95,9 +97,10 @@ class Safetensors:
     ) -> list[int]:
         """Write the header, and make the file as long as it will be."""
         header, offsets, size = _layout(entries, metadata)
-        with storage_errors(path, "write"), path.open("xb") as file:
+        with storage_errors(path, "write"), new_file(path) as file:
             file.write(header)
-            file.truncate(size)
+            file.flush()
+            os.truncate(file.fileno(), size)
         return offsets
 
     def replace_metadata(self, path: Path, metadata: Mapping[str, str]) -> None:
@@ -183,7 +186,7 @@ def _header(entries: Sequence[Entry], begins: Sequence[int], metadata: Mapping[s
     # Formatting takes half the time of a dictionary and its encoding.
     tensors = [
         f'{quote(entry.name)}:{{"data_offsets":[{begin},{begin + entry.nbytes}],'
-        f'"dtype":"{_CODES[entry.dtype]}","shape":[{",".join(map(str, entry.shape))}]}}'
+        f'"dtype":"{CODES[entry.dtype]}","shape":[{",".join(map(str, entry.shape))}]}}'
         for entry, begin in sorted(zip(entries, begins, strict=True), key=lambda pair: pair[0].name)
     ]
     # The metadata goes first, where `replace_metadata` finds it.
@@ -256,7 +259,7 @@ def _tensor(name: str, value: Any) -> _Tensor:
         case {"dtype": str(code), "shape": list(shape), "data_offsets": [begin, end]} if all(
             type(number) is int and 0 <= number <= MAX_FILE for number in (*shape, begin, end)
         ):
-            dtype = _DTYPES.get(code)
+            dtype = DTYPE_OF.get(code)
             bits = _OTHERS.get(code) if dtype is None else 8 * dtype.itemsize
             if end < begin or (bits is not None and 8 * (end - begin) != bits * _count(shape)):
                 wanted = f"{code} of shape {shorten(str(shape))[1:-1]}"

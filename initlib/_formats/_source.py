@@ -30,14 +30,14 @@ class Source(io.RawIOBase):
         path: what messages call it.
         start: byte of the file at which the piece starts.
         size: of the piece in bytes, when it was opened.
-        check: is given what the file object reads, and where it begins; it may refuse it.
+        check: is given this, where the file object reads, and what; it may raise ValueError.
     """
 
     def __init__(self, path: Path, fd: int, start: int, size: int):
         super().__init__()
         self.path, self.start, self.size = path, start, size
         self._fd, self._position = fd, 0
-        self.check: Callable[[int, bytes], None] | None = None
+        self.check: Callable[[Source, int, bytes], None] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Source:
@@ -112,7 +112,7 @@ class Source(io.RawIOBase):
         view = np.frombuffer(buffer, np.uint8)[: max(0, self.size - self._position)]
         self.read_at(self._position, view)
         if self.check is not None:
-            self.check(self._position, view.tobytes())
+            self.check(self, self._position, view.tobytes())
         self._position += view.size
         return view.size
 

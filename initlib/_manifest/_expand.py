@@ -102,10 +102,12 @@ class Expansion:
     ) -> Iterator[TensorSpec]:
         here = (*location, "repeat")
         values = [self._values(item, name, (*here, name), variables) for name in item.repeat]
-        self.turns += math.prod(map(len, values))
+        written = sum(len(each) for each in item.repeat.values() if isinstance(each, list))
+        self.turns += max(math.prod(map(len, values)), written)
         if self.turns > self.most_tensors:
             raise self._error(here, f"repeated too often in all; {raising('TENSORS')}")
-        for turn in product(*values):
+        # A product holds all values of its factors, even if one has none.
+        for turn in product(*values) if all(values) else ():
             self._spend(TURN + len(variables) // 8, here)
             inner = {**variables, **dict(zip(item.repeat, turn, strict=True))}
             yield from self._items(item.layers, (*location, "layers"), inner)

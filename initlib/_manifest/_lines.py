@@ -43,5 +43,5 @@ def path_of(location: Location) -> str:
 
 def duplicate_key(key: str, source: str, line: int, lines: Lines) -> ManifestError:
     """Return the error for a key that a mapping, whose lines these are, already has."""
-    problem = f"duplicate key {key!r}, first on line {line_of(lines, (key,))}"
+    problem = f"duplicate key {show(key)}, first on line {line_of(lines, (key,))}"
     return ManifestError(problem, source=source, line=line)

@@ -44,7 +44,7 @@ def check_variable(name: str) -> str:
     if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
         raise RequestError(f"expected a name such as d_model for a variable, received {show(name)}")
     if name in RESERVED:
-        raise RequestError(f"{name!r} already has a meaning in arithmetic; choose another name")
+        raise RequestError(f"{show(name)} already has a meaning in arithmetic; choose another name")
     return name
 
 

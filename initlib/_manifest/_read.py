@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from initlib._dtypes import as_dtype, dtype_name
-from initlib._errors import ManifestError, RequestError, StorageError, did_you_mean
+from initlib._errors import ManifestError, RequestError, StorageError, did_you_mean, reason
 from initlib._garbage import no_collection
 from initlib._limits import limit, raising
 from initlib._manifest._expressions import Number, evaluate
@@ -102,7 +102,7 @@ def _content(path: Path) -> str | bytes:
     except IsADirectoryError:
         raise RequestError(f"expected a manifest file, received the folder {str(path)!r}") from None
     except OSError as error:
-        raise StorageError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        raise StorageError(f"cannot read {str(path)!r}: {reason(error)}") from None
 
 
 def _bounded(content: str | bytes, name: str) -> str | bytes:

@@ -101,7 +101,7 @@ def _problem(finding: Any) -> str:
     kind, received = finding["type"], show(finding["input"])
     key = finding["loc"][-1] if finding["loc"] else ""
     if kind == "extra_forbidden":
-        return f"unknown key {key!r}{_known_keys(finding['loc'], key)}"
+        return f"unknown key {show(key)}{_known_keys(finding['loc'], key)}"
     if kind == "missing":
         return f"missing key {key!r}"
     if kind == "value_error":

@@ -14,4 +14,7 @@ def show(value: Any) -> str:
     """Return a value as a message quotes it: one short line, constants as in YAML and JSON."""
     if value is None or isinstance(value, bool):
         return _NAMES[value]
-    return _SHORT.repr(value)
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes out no integer of more than 4,300 digits
+        return "a number of too many digits"

@@ -1,6 +1,9 @@
 """Where a checkpoint goes: new files, which take their names only once they are whole."""
 
+from initlib._output._claim import Claim, abandon
 from initlib._output._file import Output
 from initlib._output._folder import OutputFolder
+from initlib._output._terms import Terms
+from initlib._output._text import TextFile
 
-__all__ = ["Output", "OutputFolder"]
+__all__ = ["Claim", "Output", "OutputFolder", "Terms", "TextFile", "abandon"]

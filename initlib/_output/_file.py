@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ByteSize
-
-from initlib._errors import InitlibError, RequestError, StorageError
+from initlib._errors import RequestError
+from initlib._interrupts import uninterrupted
+from initlib._output._claim import Claim
+from initlib._output._names import claimed_as
+from initlib._output._storage import check_space, storage_errors, sync
+from initlib._output._terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,15 @@ class Output:
                 raise RequestError(f"{path}: expected a file's name, received a folder's")
             return cls(Path(path), Path(os.path.realpath(path)))
 
-    def check(self, *, force: bool, manifest: str) -> None:
+    def claim(self) -> Claim:
+        """Return the right to write it, which is still to be taken."""
+        return Claim(self.path, self.final.parent, claimed_as(self.final.name))
+
+    def place(self, name: str) -> Path:
+        """Return where the file of a name goes."""
+        return self.final.with_name(name)
+
+    def check(self, terms: Terms) -> None:
         """Find out whether a file may be written there.
 
         Raises:
@@ -58,9 +66,9 @@ class Output:
                 raise RequestError(
                     f"{self.path}: expected a file's name, but it is a folder, a device or a loop"
                 )
-            if Path(manifest).exists() and self.final.samefile(manifest):
+            if Path(terms.manifest).exists() and self.final.samefile(terms.manifest):
                 raise RequestError(f"{self.path}: the output would replace the manifest")
-            if not force:
+            if not terms.force and self.final.name not in terms.ours:
                 raise RequestError(
                     f"{self.path} exists; --force (in Python force=True) replaces it"
                 )
@@ -69,54 +77,29 @@ class Output:
         """Raise StorageError if the disk can't hold so many bytes."""
         check_space(self.path, self.final.parent, nbytes)
 
-    @contextmanager
-    def temporary(self, *, force: bool, manifest: str) -> Iterator[Path]:
-        """Give the name of a new file in the same folder, which takes the output's name at the end.
+    def as_wanted(self) -> set[str]:
+        """Return the names of files beside the data that are there as they would be written."""
+        return set()
+
+    def publish(self, claim: Claim, new: Mapping[str, Path], terms: Terms) -> None:
+        """Let the new file take its name.
+
+        Args:
+            claim: the right to do so.
+            new: where it is, by its name; none if what is there may stay.
+            terms: on which it may.
 
         Raises:
             RequestError: a file of the output's name appeared meanwhile.
-            StorageError: it could not be written.
+            StorageError: it can't be done.
         """
-        temporary = self.final.with_name(f".initgen-{secrets.token_hex(8)}.tmp")
-        with storage_errors(self.path, hidden=[temporary]):
-            try:
-                yield temporary
-                self.check(force=force, manifest=manifest)
-                temporary.replace(self.final)
+        if terms.commit is not None:
+            terms.commit()
+        claim.check()
+        self.check(terms)
+        with uninterrupted():
+            for hidden in new.values():
+                hidden.replace(self.final)
+                claim.note = "the new file has its name, but may be lost if the power fails"
                 sync(self.final.parent)
-            finally:
-                temporary.unlink(missing_ok=True)
-
-
-def check_space(path: Path, folder: Path, nbytes: int) -> None:
-    """Raise StorageError, which names `path`, if a folder's disk can't hold so many bytes."""
-    with storage_errors(path):
-        free = shutil.disk_usage(folder).free
-    if nbytes > free:
-        need, have = (ByteSize(n).human_readable() for n in (nbytes, free))
-        raise StorageError(f"{path}: {need} are needed, but the disk has only {have} free")
-
-
-@contextmanager
-def storage_errors(path: str | os.PathLike[str], hidden: Sequence[Path] = ()) -> Iterator[None]:
-    """Turn what goes wrong with a file into a StorageError that names it, not `hidden` ones."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, InitlibError):
-            own = [f"{each}: " for each in hidden if str(error).startswith(f"{each}: ")]
-            if not own:
-                raise
-            reason = str(error).removeprefix(own[0])
-        else:
-            reason = error.strerror or str(error)
-        raise StorageError(f"{path}: {reason}") from error
-
-
-def sync(path: Path) -> None:
-    """Bring a file's content, or what was renamed in a folder, to the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+                claim.note = None

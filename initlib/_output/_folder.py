@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
-import re
-import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from initlib._errors import RequestError
-from initlib._output._file import check_space, storage_errors, sync
-
-# What loaders look for: such files must not be there beside new ones.
-_WEIGHTS = re.compile(r"model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json")
-# What of a model's folder goes with any weights: its config, its tokenizer, its processor.
-_COMPANIONS = re.compile(r".*(?<!\.index)\.(json|jinja|model|tiktoken|txt)")
+from initlib._files import new_file
+from initlib._interrupts import uninterrupted
+from initlib._output._claim import Claim
+from initlib._output._names import COMPANIONS, MODEL, WEIGHTS
+from initlib._output._storage import check_space, storage_errors, sync
+from initlib._output._terms import Terms
+from initlib._output._undo import Undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,13 @@ class OutputFolder:
         path: as it was asked for; messages name it.
         final: the same, absolute: wherever a manifest's own code changes to, this stays.
         companions: files to be copied into it.
+        index: the name of the file that lists those of the data, and its text.
     """
 
     path: Path
     final: Path
     companions: tuple[Path, ...]
+    index: tuple[str, str] | None = None
 
     @classmethod
     def at(
@@ -57,19 +58,23 @@ class OutputFolder:
             if not folder.is_dir():
                 raise RequestError(f"{companions_of}: there is no such folder")
             files = sorted(each for each in folder.iterdir() if each.is_file())
-        found = [each for each in files if _COMPANIONS.fullmatch(each.name)]
+        found = [each for each in files if COMPANIONS.fullmatch(each.name)]
         if not found:
             expected = "expected config or tokenizer files to copy, but it has none"
             raise RequestError(f"{companions_of}: {expected}")
         # What is there already needs no copy.
         return cls(Path(path), final, () if folder == final else tuple(found))
 
-    def check(self, *, force: bool, manifest: str) -> None:
-        """Find out whether weights may be written there.
+    def claim(self) -> Claim:
+        """Return the right to write it, which is still to be taken."""
+        return Claim(self.path, self.final, MODEL, make_folder=True)
 
-        Args:
-            force: what is there may be replaced.
-            manifest: a file that may not.
+    def place(self, name: str) -> Path:
+        """Return where the file of a name goes."""
+        return self.final / name
+
+    def check(self, terms: Terms) -> None:
+        """Find out whether weights may be written there.
 
         Raises:
             RequestError: there are some, or files that would be replaced, or no folder around it.
@@ -85,17 +90,17 @@ class OutputFolder:
             names = {companion.name for companion in self.companions}
             there = sorted(os.listdir(self.final))  # noqa: PTH208
             for name in there:
-                if _WEIGHTS.fullmatch(name) or name in names:
-                    self._check_file(name, force=force, manifest=manifest)
+                if WEIGHTS.fullmatch(name) or name in names:
+                    self._check_file(name, terms)
 
-    def _check_file(self, name: str, *, force: bool, manifest: str) -> None:
+    def _check_file(self, name: str, terms: Terms) -> None:
         """Raise RequestError if a file that is there may not be replaced."""
         file = self.final / name
         if file.is_dir():
             raise RequestError(f"{self.path / name}: expected a file, but it is a folder")
-        if file.exists() and Path(manifest).exists() and file.samefile(manifest):
+        if file.exists() and Path(terms.manifest).exists() and file.samefile(terms.manifest):
             raise RequestError(f"{self.path}: the output would replace the manifest")
-        if not force:
+        if not terms.force and name not in terms.ours:
             text = f"{self.path / name} exists; --force (in Python force=True) replaces it"
             raise RequestError(text)
 
@@ -104,64 +109,90 @@ class OutputFolder:
         folder = self.final if self.final.is_dir() else self.final.parent
         check_space(self.path, folder, nbytes)
 
-    @contextmanager
-    def temporaries(
-        self, names: Sequence[str], index: tuple[str, str] | None, *, force: bool, manifest: str
-    ) -> Iterator[list[Path]]:
-        """Give as many new files in the folder, which take their names at the end.
+    def as_wanted(self) -> set[str]:
+        """Return the names of files beside the data that are there as they would be written."""
+        with storage_errors(self.path):
+            same = {
+                each.name
+                for each in self.companions
+                if self.place(each.name).is_file()
+                and filecmp.cmp(each, self.place(each.name), shallow=False)
+            }
+            if self.index is not None and self.place(self.index[0]).is_file():
+                found = self.place(self.index[0]).read_bytes()
+                same |= {self.index[0]} if found == self.index[1].encode() else set()
+            return same
+
+    def publish(self, claim: Claim, new: Mapping[str, Path], terms: Terms) -> None:
+        """Let new files take their names, the index last, and the old index and shards go away.
 
         Args:
-            names: of the files.
-            index: the name of the file that lists them, and its text.
-            force: what is there may be replaced.
-            manifest: a file that may not.
+            claim: the right to do so.
+            new: where the files of data are, by their names; others may stay.
+            terms: on which they may.
 
         Raises:
             RequestError: files appeared meanwhile that may not be replaced.
-            StorageError: they could not be written; what was there before is still there.
+            StorageError: it can't be done. What was there before is still there, or the new files
+                are whole and wait for another try.
         """
-        tag = secrets.token_hex(8)
-        listed = [index[0]] if index else []
-        finals = [*(companion.name for companion in self.companions), *names, *listed]
-        hidden = [self.final / f".initgen-{tag}-{i}.tmp" for i in range(len(finals))]
-        temporaries = dict(zip(finals, hidden, strict=True))
-        with storage_errors(self.path, hidden=hidden):
-            new = not self.final.exists()
-            self.final.mkdir(exist_ok=True)
-            try:
-                yield [temporaries[name] for name in names]
-                for companion in self.companions:
-                    with storage_errors(companion):
-                        shutil.copyfile(companion, temporaries[companion.name])
-                    sync(temporaries[companion.name])
-                if index is not None:
-                    temporaries[index[0]].write_text(index[1])
-                    sync(temporaries[index[0]])
-                self.check(force=force, manifest=manifest)
-            except BaseException:
-                for temporary in temporaries.values():
-                    temporary.unlink(missing_ok=True)
-                if new:
-                    with suppress(OSError):
-                        self.final.rmdir()
-                raise
-            self._publish(temporaries)
-            if new:
-                sync(self.final.parent)
+        all_new = {**self._companions(claim, terms), **new, **self._listed(claim, new, terms)}
+        if terms.commit is not None:
+            terms.commit()
+        claim.check()
+        self.check(terms)
+        with uninterrupted():
+            self._rename(claim, all_new, terms.ours)
 
-    def _publish(self, temporaries: dict[str, Path]) -> None:
-        """Let new files take their names, the index last, and the old index and shards go away.
+    def _companions(self, claim: Claim, terms: Terms) -> dict[str, Path]:
+        """Copy the companions that aren't there; return where they are."""
+        copies = {}
+        for number, companion in enumerate(self.companions):
+            if companion.name not in terms.ours:
+                copy = claim.beside(number + 1)
+                with storage_errors(companion):
+                    source = companion.open("rb")
+                with source, new_file(copy) as file:
+                    shutil.copyfileobj(source, file)
+                sync(copy)
+                copies[companion.name] = copy
+        return copies
 
-        No loader ever finds an index whose shards are others than it lists.
+    def _listed(self, claim: Claim, new: Mapping[str, Path], terms: Terms) -> dict[str, Path]:
+        """Write the index, if there is to be one, unless all that it lists is there with it."""
+        if self.index is None or (self.index[0] in terms.ours and not new):
+            return {}
+        path = claim.beside(0)
+        with new_file(path) as file:
+            file.write(self.index[1].encode())
+        sync(path)
+        return {self.index[0]: path}
+
+    def _rename(self, claim: Claim, new: Mapping[str, Path], ours: frozenset[str]) -> None:
+        """Rename files, the last one last.
+
+        No loader ever finds an index whose shards are others than it lists; syncs see to it that
+        none does after a power cut either.
         """
-        old = {name for name in os.listdir(self.final) if _WEIGHTS.fullmatch(name)}  # noqa: PTH208
-        for name in sorted(old):
-            if name.endswith(".json"):
-                (self.final / name).unlink()
-        *others, last = temporaries
-        for name in others:
-            temporaries[name].replace(self.final / name)
-        for stale in old - temporaries.keys():
-            (self.final / stale).unlink(missing_ok=True)
-        temporaries[last].replace(self.final / last)
+        there = {each for each in os.listdir(self.final) if WEIGHTS.fullmatch(each)}  # noqa: PTH208
+        old = there - ours
+        if not new and not old:
+            return
+        # Nothing old goes before all that is new is on the disk, under whatever names.
         sync(self.final)
+        indexes = {each for each in there & (old | new.keys()) if each.endswith(".json")}
+        with Undo(claim, len(self.companions) + 1) as undo:
+            for index in sorted(indexes):
+                undo.remove(self.place(index))
+                claim.begin(new.values())
+            sync(self.final)
+            for each in [*new][:-1]:
+                undo.rename(new[each], self.place(each))
+                claim.begin(new.values())
+            for stale in sorted(old - new.keys() - indexes):
+                undo.remove(self.place(stale))
+            sync(self.final)
+            for each in [*new][-1:]:
+                undo.rename(new[each], self.place(each))
+                sync(self.final)
+        claim.note = None

@@ -6,11 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from initlib import _manifest
 from initlib._checkpoint import Checkpoint, open_checkpoint
 from initlib._dtypes import dtype_name
 from initlib._formats import Entry
-from initlib._provenance import Record, checksum, read_record
+from initlib._provenance import Record, own_record
 from initlib._sources._draft import Draft, base, common_dtype, make_draft, sentence, unlistable
 from initlib._sources._fold import Leaf, blocks, fold
 from initlib._sources._keras import of_archive
@@ -28,34 +27,15 @@ def of_checkpoint(source: str | os.PathLike[str], rules: str | None) -> Draft:
         if chosen is None:
             if checkpoint.format == "keras" and (draft := of_archive(name, checkpoint)) is not None:
                 return draft
-            record, notes = _own(checkpoint)
+            try:
+                record = own_record(checkpoint)
+            except ValueError as error:
+                record, notes = None, (str(error),)
             if record is not None:
                 return _given_back(name, checkpoint, record)
             default = "torch" if checkpoint.format == "safetensors" else "keras"
             chosen = read_rules(default)
         return _drafted(name, checkpoint, chosen, notes)
-
-
-def _own(checkpoint: Checkpoint) -> tuple[Record | None, tuple[str, ...]]:
-    """Return the provenance that all files of a checkpoint share, or why it isn't to be trusted."""
-    records = []
-    for metadata in checkpoint.metadata:
-        try:
-            record = read_record(metadata)
-            if record is None:
-                return None, ()
-            if checksum(metadata) != record.checksum:
-                return None, ("its own manifest isn't as it was written: the checksum doesn't fit",)
-            _manifest.read(record.manifest)
-        except ValueError as error:
-            return None, (f"its own manifest can't be used: {error}",)
-        records.append(record)
-    if any(record.manifest != records[0].manifest for record in records):
-        return None, ("its files were made from several manifests",)
-    listed = {name for record in records for name in record.tensors}
-    if listed != {each.entry.name for each in checkpoint.tensors}:
-        return None, ("its own manifest lists other tensors than there are",)
-    return records[0], ()
 
 
 def _given_back(source: str, checkpoint: Checkpoint, record: Record) -> Draft:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from initlib._errors import RequestError
-from initlib._sources._extras import lacking
+from initlib._extras import lacking
 
 # Keras's backends, the quickest to start first, and the packages that they need.
 _BACKENDS = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow", "numpy": "jax"}

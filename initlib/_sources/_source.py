@@ -6,8 +6,8 @@ import os
 
 from initlib._checkpoint import INDEX_SUFFIX
 from initlib._errors import RequestError
+from initlib._extras import extra
 from initlib._sources._draft import Draft
-from initlib._sources._extras import extra
 from initlib._sources._headers import of_checkpoint
 from initlib._sources._keras import of_config
 

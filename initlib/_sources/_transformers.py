@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,7 +72,23 @@ def _config(name: str) -> Any:
         hint = did_you_mean(str(kind), CONFIG_MAPPING.keys())
         raise RequestError(f"{path}: {_VERSION} knows no model_type {kind!r}{hint}")
     with _custom.guard(f"the config of {path}"):
-        return CONFIG_MAPPING[kind].from_dict(data)
+        return CONFIG_MAPPING[kind].from_dict(_without_code(data))
+
+
+def _without_code(value: Any) -> Any:
+    """Return a config without the keys by which transformers fetches other people's code.
+
+    An attention's implementation can be the name of a repository of kernels.
+    """
+    if isinstance(value, list):
+        return [_without_code(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without_code(item)
+        for key, item in value.items()
+        if key != "auto_map" and not re.search("implementation(_internal)?$", key)
+    }
 
 
 def _model_class(config: Any, name: str) -> Any:

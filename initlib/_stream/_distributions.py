@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from initlib._dtypes import dtype_name, is_float, largest
 from initlib._errors import RequestError
-from initlib._stream._engine import fill
+from initlib._stream._engine import fill, fill_rows
 from initlib._stream._reference import DOUBLE, SINGLE, Precision
 from initlib._stream._streams import Stream
 
@@ -64,6 +64,11 @@ class Distribution:
         """Write elements start .. start + len(out) of the stream into `out`."""
         transform, parameters = self.recipe(out.dtype)
         fill(transform, out, start, stream, parameters)
+
+    def fill_rows(self, out: npt.NDArray[Any], start: int, stride: int, stream: Stream) -> None:
+        """Write elements start + i stride .. of the stream into row i of `out`."""
+        transform, parameters = self.recipe(out.dtype)
+        fill_rows(transform, out, start, stride, stream, parameters)
 
 
 @lru_cache(maxsize=1024)

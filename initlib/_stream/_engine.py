@@ -6,6 +6,7 @@ are there.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,8 @@ from initlib._stream._streams import Stream
 _kernels = Loader(loading=1 << 20, compiling=1 << 23)
 # The reference works in pieces of so many values, which bounds its temporary arrays to a few MiB.
 PIECE = 1 << 16
+# The reference has made many rows of so many blocks before a kernel was called for each of them.
+SHORT = 8
 
 # What kernels take a dtype for. Numba has no bfloat16 or float8, and only the type of an integer
 # tells a kernel which of them it stands for.
@@ -79,7 +82,7 @@ def fill(
         fill(transform, copy, start, stream, parameters)
         out[...] = copy
         return
-    per_block = 2 if out.dtype == np.float64 else 4
+    per_block = _per_block(out.dtype)
     block, skip = divmod(start, per_block)
     if skip:
         # Kernels make whole blocks: a part of one is made aside and copied.
@@ -97,6 +100,64 @@ def fill(
         out[whole:] = edge[: out.size - whole]
 
 
+def fill_rows(
+    transform: str,
+    out: npt.NDArray[Any],
+    start: int,
+    stride: int,
+    stream: Stream,
+    parameters: tuple[Any, ...],
+) -> None:
+    """Write values start + i stride .. of a stream into row i of `out`; otherwise as `fill`.
+
+    Args:
+        transform: as in `fill`.
+        out: 2-D array of a float dtype.
+        start: index of the first row's first value.
+        stride: from there to the next row's, which may be negative.
+        stream: where the words come from.
+        parameters: the transform's own.
+    """
+    count, run = out.shape
+    per_block = _per_block(out.dtype)
+    # So many rows further a row begins at the same place of a block.
+    period = per_block // math.gcd(stride, per_block)
+    step = stride * period // per_block
+    for first in range(min(period, count)):
+        block, skip = divmod(start + first * stride, per_block)
+        along = -(-(skip + run) // per_block)
+        several = max(1, PIECE // (along * per_block))
+        rows = out[first::period]
+        for i in range(0, len(rows), several):
+            part = rows[i : i + several]
+            made = np.empty((len(part), along * per_block), out.dtype)
+            blocks = [block + row * step for row in range(i, i + len(part))]
+            _fill_rows(transform, made, blocks, stream, parameters)
+            part[...] = made[:, skip : skip + run]
+
+
+def _fill_rows(
+    transform: str,
+    out: npt.NDArray[Any],
+    firsts: list[int],
+    stream: Stream,
+    parameters: tuple[Any, ...],
+) -> None:
+    """Fill rows of whole blocks, of which each begins with one of `firsts`."""
+    along = out.shape[1] // _per_block(out.dtype)
+    function = _kernels.get(kernel(transform, dtype_name(out.dtype))) if along > SHORT else None
+    if function is None:
+        blocks = np.array(firsts, np.uint64)[:, np.newaxis] + np.arange(along, dtype=np.uint64)
+        key, high = stream.key, stream.high
+        _reference.fill(transform, out.reshape(-1), blocks.reshape(-1), key, high, parameters)
+        return
+    numbers = [p.ctypes.data if p.ndim else p.item() for p in parameters]
+    address, width, size = out.ctypes.data, out.shape[1], out.strides[0]
+    for first in firsts:
+        function(address, width, first, *stream.high, *stream.key, *numbers)
+        address += size
+
+
 def _fill_blocks(
     transform: str,
     out: npt.NDArray[Any],
@@ -110,9 +171,14 @@ def _fill_blocks(
         numbers = (p.ctypes.data if p.ndim else p.item() for p in parameters)
         function(out.ctypes.data, out.size, block, *stream.high, *stream.key, *numbers)
         return
-    per_block = 2 if out.dtype == np.float64 else 4
+    per_block = _per_block(out.dtype)
     for i in range(0, out.size, PIECE):
         piece = out[i : i + PIECE]
-        _reference.fill(
-            transform, piece, block + i // per_block, stream.key, stream.high, parameters
-        )
+        blocks = np.arange(piece.size // per_block, dtype=np.uint64)
+        blocks += np.uint64(block + i // per_block)
+        _reference.fill(transform, piece, blocks, stream.key, stream.high, parameters)
+
+
+def _per_block(dtype: np.dtype[Any]) -> int:
+    """Return how many values a block of four words makes."""
+    return 2 if dtype == np.float64 else 4

@@ -48,17 +48,15 @@ def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
     return np.stack((c0, c1, c2, c3))
 
 
-def words(first_block: int, blocks: int, key: tuple[int, int], high: tuple[int, int]) -> Words:
-    """Return the 4 x `blocks` words of consecutive blocks in stream order.
+def words(blocks: npt.NDArray[np.uint64], key: tuple[int, int], high: tuple[int, int]) -> Words:
+    """Return the words of blocks, four of each, one block after the other.
 
     Args:
-        first_block: 64-bit index of the first block.
-        blocks: how many blocks.
+        blocks: the blocks' 64-bit indices.
         key: the stream's key words.
         high: counter words 2 and 3.
     """
-    index = np.arange(blocks, dtype=np.uint64) + np.uint64(first_block)
-    counter = np.empty((4, blocks), np.uint32)
-    counter[0], counter[1] = index.astype(np.uint32), (index >> np.uint64(32)).astype(np.uint32)
+    counter = np.empty((4, blocks.size), np.uint32)
+    counter[0], counter[1] = blocks.astype(np.uint32), (blocks >> np.uint64(32)).astype(np.uint32)
     counter[2], counter[3] = high
     return philox4x32(counter, key).T.reshape(-1)

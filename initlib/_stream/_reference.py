@@ -216,16 +216,16 @@ TRANSFORMS: dict[str, Callable[..., Floats]] = {
 def fill(
     transform: str,
     out: npt.NDArray[Any],
-    first_block: int,
+    blocks: npt.NDArray[np.uint64],
     key: tuple[int, int],
     high: tuple[int, int],
     parameters: Constants,
 ) -> None:
-    """Fill whole blocks: out[0] is the first value of block `first_block`."""
+    """Fill `out` with all values of these blocks, one block after the other."""
     p = DOUBLE if out.dtype == np.float64 else SINGLE
-    stream = words(first_block, out.size * p.words // 4, key, high)
+    stream = words(blocks, key, high)
     if p is DOUBLE:
-        draws = (stream.view("<u8" if np.little_endian else ">u8") >> np.uint64(11)).view(np.int64)
+        draws = (stream.view(np.uint64) >> np.uint64(11)).view(np.int64)
     else:
         draws = stream.astype(np.int64)
     out[:] = TRANSFORMS[transform](draws, p, *parameters).astype(out.dtype)

@@ -2,5 +2,6 @@
 
 from initlib._verify._verdicts import TensorVerdict
 from initlib._verify._verify import Verified, verify
+from initlib._verify._whole import whole_digests
 
-__all__ = ["TensorVerdict", "Verified", "verify"]
+__all__ = ["TensorVerdict", "Verified", "verify", "whole_digests"]

@@ -100,7 +100,7 @@ def against_provenance(
         if not layout.same:
             problems.append(f"byte {layout.differs} isn't as it was written")
         with Source.open(path) as source:
-            read = _reader(source, plan.entries, layout.offsets)
+            read = reader(source, plan.entries, layout.offsets)
             problem = "; ".join(problems) or None
             yield Case(plan, read, layout.offsets, record.digests, (), problem, notes, recorded)
         return
@@ -236,7 +236,9 @@ def _rewritten(layout: Layout, *, same: bool) -> str:
     return f"its header isn't as it was written ({where})"
 
 
-def _reader(source: Source, entries: Sequence[Entry], offsets: Sequence[int]) -> Read:
+def reader(source: Source, entries: Sequence[Entry], offsets: Sequence[int]) -> Read:
+    """Return what reads elements of a file's tensors, given where these begin."""
+
     def read(index: int, start: int, out: Array) -> None:
         source.read_at(offsets[index] + start * out.itemsize, out.view(np.uint8))
 

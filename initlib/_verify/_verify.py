@@ -118,7 +118,7 @@ def verify(
     for file, report in files:
         case_of = partial(_case, quick=quick, allow_code=allow_code, allow_files=allow_files)
         with closing_files(), case_of(file, loaded, part=several) as case:
-            job = _Job(case, workers, chunk_bytes, report)
+            job = Job(case, workers, chunk_bytes, report)
             verdicts = (*case.verdicts, *job.verdicts(quick=quick))
             parts.append(_Part(file.name, case if quick else with_notes(case), verdicts))
     problem, notes = _told(parts, loaded if quick else None)
@@ -219,7 +219,7 @@ def _case(
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
     """A comparison together with how it is carried out."""
 
     case: Case

@@ -6,6 +6,8 @@ import errno
 import os
 from pathlib import Path
 
+from initlib._errors import StorageError
+from initlib._files import itself
 from initlib._make import Bytes
 from initlib._memory import PAGE
 from initlib._write._choice import Choice
@@ -14,6 +16,8 @@ from initlib._write._choice import Choice
 LEAST = 256 << 10
 # How a file system says that it doesn't write directly, or not in pages of this size.
 REFUSALS = (errno.EINVAL, errno.EOPNOTSUPP)
+# How the system says that a name isn't that of the file any more.
+REPLACED = (errno.ELOOP, errno.ENOENT, errno.EISDIR)
 
 
 class File:
@@ -24,9 +28,22 @@ class File:
     """
 
     def __init__(self, path: Path, nbytes: int) -> None:
-        """Open an existing file, into which so many bytes are to be written."""
-        self._cached = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        self._direct = _open_direct(path)
+        """Open an existing file, into which so many bytes are to be written.
+
+        Raises:
+            StorageError: it is another's: a link, or a file that has other names.
+        """
+        self._path = path
+        try:
+            self._cached = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno not in REPLACED:
+                raise
+            raise self._strange() from error
+        if os.fstat(self._cached).st_nlink > 1:
+            os.close(self._cached)
+            raise self._strange()
+        self._direct = _open_direct(self.itself)
         self._refused = self._direct < 0
         self._choice = Choice(nbytes, self.sync)
 
@@ -60,11 +77,31 @@ class File:
         """Bring what was written to the disk."""
         os.fsync(self._cached)
 
+    @property
+    def itself(self) -> Path:
+        """The file's path, which is right even if it is moved or another is put in its place."""
+        return itself(self._cached, self._path)
+
+    def check(self) -> None:
+        """Raise StorageError if its name no longer means it."""
+        try:
+            same = os.path.samestat(self._path.lstat(), os.fstat(self._cached))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise self._strange()
+
+    def _strange(self) -> StorageError:
+        problem = "another program removed, moved or replaced the temporary file or its folder"
+        return StorageError(f"{self._path}: {problem}")
+
     def close(self) -> None:
         """Close the file."""
-        os.close(self._cached)
-        if self._direct >= 0:
-            os.close(self._direct)
+        try:
+            os.close(self._cached)
+        finally:
+            if self._direct >= 0:
+                os.close(self._direct)
 
 
 def _open_direct(path: Path) -> int:

@@ -95,6 +95,7 @@ class Writer:
             yield
         except BaseException as error:
             self._errors.append(error)
+            self.maker.stop.set()
 
     def _chunks(self) -> Iterator[Chunk]:
         """Yield all chunks, or as many as are to be made."""

@@ -108,10 +108,11 @@ def decode(value: Any) -> Any:
     try:
         name, config = value["class_name"], value["config"]
         if name in ("__numpy__", "__tensor__"):
-            return np.array(config["value"], dtype=as_dtype(config["dtype"]))
+            with np.errstate(over="raise"):
+                return np.array(config["value"], dtype=as_dtype(config["dtype"]))
         if name == "SeedGenerator":
             return SeedGenerator.from_config(config)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         expected = "expected the config of an array or a SeedGenerator"
         raise RequestError(f"{expected}, received {value!r} ({error})") from None
     return value

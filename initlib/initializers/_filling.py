@@ -44,7 +44,7 @@ def streams(initializer: Custom, target: Target) -> bool:
 def check(initializer: Custom, target: Target) -> None:
     """Raise RequestError if the initializer is known to be unfit for the target."""
     checker = getattr(initializer, "check", None)
-    if checker is not None and (streams(initializer, target) or _has(initializer, "whole")):
+    if checker is not None and (_has(initializer, "whole") or streams(initializer, target)):
         checker(target)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from initlib._dtypes import dtype_name, is_float
-from initlib._errors import RequestError, StorageError, did_you_mean
+from initlib._errors import RequestError, StorageError, did_you_mean, reason
 from initlib.initializers._base import Array, Target, pieces
 from initlib.initializers._constants import Unseeded
 from initlib.initializers._rounding import check_values, round_once
@@ -134,15 +134,24 @@ def _converted(values: Array, dtype: np.dtype[Any]) -> Array:
 def _check_within(folder: Path, path: str) -> None:
     """Raise RequestError if a path leads out of a folder, before anything there is looked at."""
     try:
-        real = Path(os.path.realpath(folder / path))
-        inside = not Path(path).is_absolute() and real.is_relative_to(os.path.realpath(folder))
+        outside = Path(path).is_absolute() or any(
+            not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))
+            for place in _places(folder / path)
+        )
     except OSError as error:
         raise StorageError(f"{path}: cannot read: {os.strerror(error.errno or 0)}") from None
-    if not inside:
+    if outside:
         raise RequestError(
             f"{path!r} isn't in the folder {folder}, and a file's word isn't enough to read it; "
             "--allow-files (in Python allow_files=True) lets it be read"
         )
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """Yield a path and all that may be opened with it: shards can be links."""
+    yield path
+    if path.is_dir() or path.suffix == ".json":
+        yield from (path if path.is_dir() else path.parent).iterdir()
 
 
 @contextmanager
@@ -164,7 +173,7 @@ def _state(folder: Path, path: str) -> State:
         hint = did_you_mean(place.name, (each.name for each in beside))
         raise RequestError(f"there is no file {path!r} in {folder.resolve()}{hint}") from None
     except OSError as error:
-        raise StorageError(f"{path}: cannot read: {os.strerror(error.errno or 0)}") from None
+        raise StorageError(f"{path}: cannot read: {reason(error)}") from None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 

@@ -30,10 +30,10 @@ def orthonormalize(columns: Floats, gain: float) -> None:
         columns: shape (columns, rows) of the matrix, which has no more columns than rows.
         gain: factor.
     """
-    from scipy.linalg import lapack
-
     starts = range(0, len(columns), PANEL)
     with single_blas():
+        from scipy.linalg import lapack
+
         factors = [_factorize(lapack, columns, start) for start in starts]
         signs = np.where(columns.diagonal() < 0, -gain, gain)
         for start, factor in zip(reversed(starts), reversed(factors), strict=True):

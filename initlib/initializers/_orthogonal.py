@@ -10,6 +10,7 @@ import numpy as np
 
 from initlib._arguments import as_number
 from initlib._errors import RequestError
+from initlib._memory import check_room
 from initlib._parallel import spread
 from initlib.initializers._base import Array, Target
 from initlib.initializers._gram import STANDARD, Tall
@@ -78,6 +79,7 @@ class Orthogonal(Seeded):
             for _ in spread(part, range(0, out.size, PIECE)):
                 pass
             return out.reshape(target.shape)
+        check_room(target.size * (np.dtype(float).itemsize + target.dtype.itemsize))
         columns = np.empty((tall.columns, tall.rows))
         STANDARD.fill(columns.reshape(-1), 0, target.stream)
         orthonormalize(columns, self.gain)

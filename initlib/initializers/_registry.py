@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +148,9 @@ for _maker in IDENTIFIERS.values():
 _configs.PUBLIC[Given] = _configs.PUBLIC[Constant]
 
 
+_short = reprlib.Repr()
+_short.maxstring = 80
+
 # Top-level packages under which Keras has saved its own initializers.
 _BUILT_IN_PACKAGES = {"initlib", "keras", "keras_core", "tensorflow", "tf_keras"}
 
@@ -201,10 +205,11 @@ def find(config: dict[str, Any], custom: dict[str, Any]) -> Any:
     if name in IDENTIFIERS and str(module).split(".")[0] in _BUILT_IN_PACKAGES:
         return IDENTIFIERS[name]
     if name in IDENTIFIERS or "module" in config:
-        hint = f" of module {module}; pass a custom one in custom_objects, or register it"
+        whose = _short.repr(str(module))[1:-1]
+        hint = f" of module {whose}; pass a custom one in custom_objects, or register it"
     else:
         hint = _nearest(str(name), custom)
-    raise RequestError(f"unknown initializer {name!r}{hint}")
+    raise RequestError(f"unknown initializer {_short.repr(name)}{hint}")
 
 
 def _nearest(name: str, custom: dict[str, Any]) -> str:

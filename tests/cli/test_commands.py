@@ -206,11 +206,19 @@ def test_a_closed_pipe_is_no_error():
 def test_nohup_keeps_its_promise():
     program = (
         "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "import initgen.__main__ as main\n"
-        "main.app = lambda **_: os.kill(os.getpid(), signal.SIGHUP)\n"
+        "import initgen.__main__ as main, initgen._app as commands\n"
+        "commands.app = lambda **_: os.kill(os.getpid(), signal.SIGHUP)\n"
         "main.main()"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_big_endian_processors_are_refused(tmp_path):
+    program = "import sys; sys.byteorder = 'big'; from initgen.__main__ import main; main()"
+    command = [sys.executable, "-c", program, "generate", "m.yaml"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    why = "initlib needs a little-endian processor; this one is big-endian"
+    assert (run.returncode, run.stderr) == (3, f"initgen: cannot load a library: {why}\n")
 
 
 def test_a_full_standard_output(mlp, tmp_path):

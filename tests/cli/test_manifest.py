@@ -34,7 +34,8 @@ def test_json_is_a_manifest_too(initgen, model):
 def test_nothing_is_replaced_unasked(initgen, model, tmp_path):
     (tmp_path / "m.yaml").write_text("precious")
     run = initgen("manifest", "model.safetensors", "-o", "m.yaml")
-    assert (run.returncode, run.stderr) == (2, "initgen: m.yaml exists; --force replaces it\n")
+    assert run.returncode == 2
+    assert run.stderr == "initgen: m.yaml exists; --force (in Python force=True) replaces it\n"
     assert (tmp_path / "m.yaml").read_text() == "precious"
     assert initgen("manifest", "model.safetensors", "-o", "m.yaml", "--force").returncode == 0
 
@@ -44,6 +45,8 @@ def test_nothing_is_replaced_unasked(initgen, model, tmp_path):
     [
         (".", ".: expected a file's name, received a folder's"),
         ("model.safetensors", "model.safetensors: the output would replace model.safetensors"),
+        ("/dev/null", "/dev/null: expected a file's name, but it is a folder, a device or a loop"),
+        ("no/m.yaml", "no/m.yaml: there is no folder no"),
     ],
 )
 def test_what_cannot_be_written(initgen, model, output, message):

@@ -4,6 +4,7 @@ import io
 import re
 from pathlib import Path
 
+import fuzz_targets
 import pytest
 import yaml
 
@@ -86,5 +87,7 @@ def test_limits():
         assert f"{limit:,} |" in limits
     for name, default in _limits.DEFAULTS.items():
         assert f"| {default:,} | `INITGEN_MAX_{name}` |" in limits
+    for name, lower in fuzz_targets.LIMITS.items():
+        assert f"`{name}={lower}`" in limits
     assert f"{_expressions.MAX_DEPTH} levels" in limits
     assert f"{_validate.MAX_DEPTH} levels" in limits

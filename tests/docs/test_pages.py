@@ -16,7 +16,7 @@ PAGES = {
     "docs/verify.md": "",
 }
 # Run where the frameworks are, in tests/interop.
-FRAMEWORKS = {"docs/frameworks.md"}
+FRAMEWORKS = {"docs/frameworks.md", "docs/sharded.md"}
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def test_what_was_found(target):
     files = [path for path in FILES if path.parent.name == target]
     done = subprocess.run(
         [sys.executable, "-c", ONE, target, *map(str, files)],
-        env={"PYTHONPATH": ":".join(sys.path)},
+        env={"PYTHONPATH": ":".join(sys.path), **fuzz_targets.LIMITS},
         capture_output=True,
         text=True,
         timeout=300,

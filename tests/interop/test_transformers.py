@@ -94,6 +94,24 @@ def test_what_is_wrong_with_a_config(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "keys",
+    [
+        {"attn_implementation": "someone/kernels"},
+        {"_attn_implementation": "someone/kernels"},
+        {"experts_implementation": "someone/kernels"},
+        {"auto_map": {"AutoConfig": "code.C", "AutoModelForCausalLM": "code.M"}},
+    ],
+    ids=lambda keys: next(iter(keys)),
+)
+def test_code_that_a_config_names_is_neither_fetched_nor_run(tmp_path, keys):
+    (tmp_path / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    config = {"model_type": "gpt2", "n_layer": 1, "n_embd": 12, "n_head": 1}
+    plain = initlib.manifest(write(tmp_path, json.dumps(config)))
+    assert initlib.manifest(write(tmp_path, json.dumps({**config, **keys}))) == plain
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
     ("source", "message"),
     [
         ("hf:gtp2", "received 'gtp2'; did you mean 'gpt2'?"),

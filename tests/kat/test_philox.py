@@ -32,7 +32,7 @@ def test_reference(vector):
 @pytest.mark.parametrize("vector", VECTORS)
 def test_reference_by_block_index(vector):
     c0, c1, c2, c3, k0, k1 = vector[:6]
-    assert words(c1 << 32 | c0, 1, (k0, k1), (c2, c3)).tolist() == vector[6:]
+    assert words(np.array([c1 << 32 | c0], np.uint64), (k0, k1), (c2, c3)).tolist() == vector[6:]
 
 
 @pytest.mark.parametrize("vector", VECTORS)

@@ -100,3 +100,28 @@ def test_pieces_make_the_whole(distribution, dtype, start, lengths):
         pieces.append(filled("reference", distribution, dtype, start, length, stream))
         start += length
     assert b"".join(piece.tobytes() for piece in pieces) == whole.tobytes()
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    distribution=st.one_of(*DISTRIBUTIONS.values()),
+    dtype=st.sampled_from([*FLOATS]),
+    by=st.sampled_from(["kernels", "reference"]),
+    start=st.one_of(st.integers(10**4, 10**4 + 9), st.integers(2**34, 2**34 + 9)),
+    stride=st.integers(-60, 60),
+    shape=st.tuples(st.integers(1, 15), st.integers(1, 50)),
+    short=st.sampled_from([0, 4]),
+    piece=st.sampled_from([16, 1 << 16]),
+)
+def test_rows_are_runs(distribution, dtype, by, start, stride, shape, short, piece):
+    assume_values(distribution, dtype)
+    stream = Stream.seeded(3)
+    out = np.empty(shape, FLOATS[dtype])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_engine._kernels, "job", 1 << 60 if by == "kernels" else 0)
+        patch.setattr(_engine, "SHORT", short)
+        patch.setattr(_engine, "PIECE", piece)
+        distribution.fill_rows(out, start, stride, stream)
+    for i, row in enumerate(out):
+        expected = filled("reference", distribution, dtype, start + i * stride, row.size, stream)
+        assert row.tobytes() == expected.tobytes()

@@ -22,6 +22,8 @@ from initlib._manifest import read
 from initlib._plan import make_plan
 from initlib._provenance import read_record
 
+# With these in the environment an input takes 2 s and 500 MiB at most: see docs/manifest.md.
+LIMITS = {"INITGEN_MAX_TENSORS": "100000", "INITGEN_MAX_STEPS": "20000000"}
 # Elements that are read of each tensor, and tensors of each file.
 FEW = 1000
 

@@ -38,12 +38,18 @@ def run_commands(folder, text):
     for part in text.split("$ ")[1:]:
         command, _, output = part.partition("\n")
         script = re.sub(r"(^|\| )initgen ", rf"\1{sys.executable} -m initgen ", command)
+        script = script.replace("torchrun ", f"{sys.executable} -m torch.distributed.run ")
         run = subprocess.run(
             ["sh", "-c", script],
             cwd=folder,
             capture_output=True,
             text=True,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{ROOT}:{ROOT / 'cli'}"},
+            env={
+                "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'cli'}",
+                # torchrun sets it, too, and warns that it did.
+                "OMP_NUM_THREADS": "1",
+            },
             check=False,
         )
         assert CHANGES.sub("", run.stdout + run.stderr) == CHANGES.sub("", output), command

@@ -12,7 +12,18 @@ import initlib
 
 ROOT = Path(__file__).parents[2]
 FLOORS = [
-    {"_description", "_errors", "_garbage", "_globs", "_memory", "_native", "_version"},
+    {
+        "_description",
+        "_errors",
+        "_extras",
+        "_files",
+        "_garbage",
+        "_globs",
+        "_interrupts",
+        "_memory",
+        "_native",
+        "_version",
+    },
     {
         *("_arguments", "_digest", "_dtypes", "_limits", "_moments", "_parallel", "_seeds"),
         *("_stream", "random"),
@@ -24,14 +35,15 @@ FLOORS = [
         *("_compare", "_custom", "_expected", "_make", "_plan", "_provenance"),
         *("_shards", "_workers"),
     },
-    {"_describe", "_diff", "_generate", "_output", "_sources", "_verify", "_write"},
-    {"_schemas"},
+    {"_describe", "_diff", "_generate", "_open", "_output", "_sources", "_verify", "_write"},
+    {"_schemas", "jax", "torch"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Rooms of one floor that may use another of it.
 BESIDE = {
     ("_arguments", "_dtypes"),
     ("_moments", "_dtypes"),
+    ("_extras", "_errors"),
     ("_native", "_version"),
     ("_stream", "_dtypes"),
     ("_seeds", "_stream"),
@@ -48,6 +60,7 @@ BESIDE = {
     ("_shards", "_plan"),
     ("_shards", "_workers"),
     ("_generate", "_output"),
+    ("_generate", "_verify"),
     ("_generate", "_write"),
 }
 LIBRARY = sorted((ROOT / "initlib").rglob("*.py"))

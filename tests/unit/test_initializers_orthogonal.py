@@ -8,6 +8,7 @@ from scipy import stats
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import initlib
 from initlib import initializers
 from initlib._dtypes import FLOATS
 from initlib._errors import RequestError
@@ -191,6 +192,13 @@ def test_it_needs_two_axes(shape):
         Orthogonal()(shape)
     expected = f"Orthogonal fills tensors of 2 axes or more, received the shape {shape}"
     assert str(caught.value) == expected
+
+
+def test_a_manifest_says_it_too():
+    layer = {"name": "x", "shape": [], "initializer": "orthogonal"}
+    for layout in ("keras", "torch"):
+        with pytest.raises(RequestError, match="Orthogonal fills tensors of 2 axes or more"):
+            initlib.generate({"layout": layout, "layers": [layer]}, dry_run=True)
 
 
 def test_it_needs_a_float_that_holds_the_gain():

@@ -263,6 +263,8 @@ def test_scalars_become_pythons(value):
     [
         {"class_name": "__numpy__", "config": {"value": [1]}},
         {"class_name": "__numpy__", "config": {"value": ["a"], "dtype": "float32"}},
+        {"class_name": "__numpy__", "config": {"value": [1e308], "dtype": "float32"}},
+        {"class_name": "__numpy__", "config": {"value": [300], "dtype": "int8"}},
         {"class_name": "SeedGenerator", "config": {"seed": "a"}},
         {"class_name": "SeedGenerator", "config": {"foo": 1}},
         {"a": 1},

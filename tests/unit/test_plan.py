@@ -35,6 +35,13 @@ def test_tensors_are_resolved():
     assert (plan.parameters, plan.nbytes) == (27, 94)
 
 
+@pytest.mark.parametrize(("call", "tensor"), [("'gone.h5'", "w"), ("'gone.h5', 'v'", "v")])
+def test_of_an_absent_file_the_tensor_is_known(call, tensor):
+    manifest = _manifest.read({"layers": [layer("w", initializer=f"from_file({call})")]})
+    (resolved,) = make_plan(manifest, skip_absent=True).tensors
+    assert (resolved.initializer.path, resolved.initializer.tensor) == ("gone.h5", tensor)
+
+
 def test_tensors_share_an_initializer_of_the_same_spec():
     same = [layer(f"t{i}", initializer="truncated_normal(stddev=0.1)") for i in range(3)]
     tensors = plan_of([*same, layer("other", initializer="truncated_normal")]).tensors

@@ -200,10 +200,14 @@ def test_companions_that_cannot_be_read_leave_what_was_there(tmp_path, folder, m
     initlib.generate(MANIFEST, folder, max_shard_size=500)
     before = contents(folder)
 
-    def refuse(*args):
-        raise PermissionError(13, "Permission denied")
+    real = type(source).open
 
-    monkeypatch.setattr("shutil.copyfile", refuse)
+    def refuse(path, *args, **options):
+        if path.name == "config.json":
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(type(source), "open", refuse)
     with pytest.raises(initlib.StorageError, match=r"config\.json: Permission denied"):
         initlib.generate(MANIFEST, folder, max_shard_size=2000, copy_from=source, force=True)
     assert contents(folder) == before
@@ -312,3 +316,7 @@ def test_the_manifest_is_not_replaced(tmp_path, folder):
     manifest.write_text(json.dumps(MANIFEST))
     with pytest.raises(initlib.RequestError, match="would replace the manifest"):
         initlib.generate(manifest, folder, copy_from=tmp_path / "source", force=True)
+
+
+def test_shards_are_of_the_usual_size_where_none_is_given():
+    assert _shards.shard_bytes(None) == 5 * 10**9

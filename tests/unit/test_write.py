@@ -22,6 +22,7 @@ from initlib._plan import make_plan
 from initlib._write import File, Writer, _writer
 from initlib._write._choice import Choice
 from initlib._write._file import LEAST
+from initlib.initializers import _householder
 
 LAYERS = [
     {"name": "zero", "shape": [0, 5], "initializer": "ones"},
@@ -338,3 +339,27 @@ def test_small_files_try_nothing(monkeypatch):
         clock.now += 1
         choice.told(1 << 20, direct=True)
     assert choice.direct
+
+
+@pytest.mark.parametrize("seconds", [None, 0.2])
+def test_a_failure_soon_ends_what_is_made_whole(path, monkeypatch, seconds):
+    """Neither a matrix that waits for another, nor the rest of one, is made in vain."""
+    layers = [{"name": f"q{i}", "shape": [1100, 1100], "initializer": "orthogonal"} for i in "abc"]
+    layers.append({"name": "w", "shape": [300], "initializer": "he_normal"})
+    plan = make_plan(_manifest.read({"layers": layers}))
+    applied, real = [], _householder._reflect_tile
+
+    def reflect(*args):
+        if seconds is not None:
+            time.sleep(seconds)
+        applied.append(1)
+        real(*args)
+
+    monkeypatch.setattr(_householder, "_reflect_tile", reflect)
+    if seconds is None:
+        monkeypatch.setattr(os, "pwrite", fail)
+    progress = (lambda nbytes: None) if seconds is None else fail
+    with pytest.raises(OSError, match="No space"):
+        written(plan, path, offsets_of(plan, 0), 4, progress)
+    # One has some sixty tiles.
+    assert len(applied) <= (80 if seconds is None else 30)
