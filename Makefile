@@ -24,7 +24,7 @@ demo: .venv/installed ## Write GPT-2's initial weights, 124 million parameters, 
 
 .PHONY: test
 test: .venv/installed ## Run the tests that need no framework
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto $(COVERAGE)
 
 .PHONY: test-crash
 test-crash: .venv/installed ## Kill, stop and cut off runs of generate, hundreds of times
@@ -53,7 +53,7 @@ test-aarch64: .venv/installed ## Make them again on an emulated 64-bit ARM proce
 .PHONY: coverage
 coverage: .venv/installed ## Run the tests and tell which lines and branches they leave out
 	rm -rf build/coverage
-	$(BIN)/pytest -q -n auto --cov --cov-report=term-missing
+	$(MAKE) test COVERAGE="--cov --cov-report=term-missing"
 
 .PHONY: mutants
 mutants: .venv/installed ## Change the code in small ways and tell which changes no test notices

@@ -9,8 +9,6 @@ import threading
 from contextlib import suppress
 from types import FrameType
 
-import initlib
-
 # Seconds until Python has left the place that drops exceptions.
 PAUSE = 0.01
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -81,7 +79,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     with suppress(Exception):
         # What isn't loaded has made no files.
         if "initlib._generate" in sys.modules:
-            initlib.abandon()
+            sys.modules["initlib"].abandon()
         text = f"initgen: stopped by {signal.Signals(number).name}, at once\n"
         os.write(sys.stderr.fileno(), text.encode())
     os._exit(128 + number)
