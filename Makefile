@@ -10,6 +10,8 @@ find = $(shell for p in python$(1) "$(HOME)"/.pyenv/versions/$(1).*/bin/python; 
 	"$$p" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(1)")' 2>/dev/null && echo "$$p" && break; done)
 OLDEST = $(call find,3.11)
 NEWER = $(foreach v,3.12 3.13 3.14,$(if $(call find,$(v)),.venv-$(v)/tested))
+# What is run with other versions of Python and of the libraries.
+BASIC := tests/cli tests/contract tests/docs tests/golden tests/kat tests/unit
 BIN := .venv/bin
 PEERS := .venv-peers/bin
 
@@ -35,8 +37,8 @@ test-faults: .venv/installed ## Let every call that writes files fail, in every 
 	FAULTS=all $(BIN)/pytest -n 4 tests/faults
 
 .PHONY: test-oldest
-test-oldest: .venv-oldest/installed ## Run the same tests with the oldest Python and libraries
-	.venv-oldest/bin/pytest -n auto
+test-oldest: .venv-oldest/installed ## Run most of them with the oldest Python and libraries
+	.venv-oldest/bin/pytest -q -n auto $(BASIC)
 
 .PHONY: test-pythons
 test-pythons: $(NEWER) ## Run most of them on the newer Pythons that are here
@@ -134,7 +136,7 @@ clean: ## Remove everything that the other targets made
 
 .PHONY: .venv-3.%/tested
 .venv-3.%/tested: .venv-3.%/installed
-	.venv-3.$*/bin/pytest -q -n auto tests/cli tests/contract tests/golden tests/hostile tests/kat tests/unit
+	.venv-3.$*/bin/pytest -q -n auto $(BASIC)
 
 .PRECIOUS: .venv-3.%/installed
 .venv-3.%/installed: pyproject.toml .venv/installed

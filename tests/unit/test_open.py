@@ -54,9 +54,9 @@ def stored(manifest, tmp_path_factory):
     # The real safetensors has no float8 for NumPy.
     with open_checkpoint(path) as checkpoint:
         for each in checkpoint.tensors:
-            tensors[each.entry.name] = np.empty(each.entry.size, each.entry.dtype)
-            checkpoint.read_into(each, 0, tensors[each.entry.name])
-            tensors[each.entry.name].shape = each.entry.shape
+            values = np.empty(each.entry.size, each.entry.dtype)
+            checkpoint.read_into(each, 0, values)
+            tensors[each.entry.name] = values.reshape(each.entry.shape)
     return path, tensors
 
 
