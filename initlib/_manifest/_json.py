@@ -13,6 +13,8 @@ from initlib._manifest._lines import Lines, duplicate_key
 # to remember where it could takes a hundred bytes for each character of a text.
 _TOKEN = re.compile(r'\n|"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
+_TRAILING = re.compile(r",\s*[}\]]")
+
 
 def load_json(text: str, source: str) -> tuple[Any, Lines]:
     """Return a JSON document's data and lines.
@@ -23,8 +25,7 @@ def load_json(text: str, source: str) -> tuple[Any, Lines]:
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        problem = f"not JSON: {error.msg}"
-        raise ManifestError(problem, source=source, line=error.lineno) from None
+        raise _syntax_error(error, source) from None
     except RecursionError:
         raise ManifestError("not JSON: nested too deeply", source=source) from None
     except RequestError as error:
@@ -32,6 +33,16 @@ def load_json(text: str, source: str) -> tuple[Any, Lines]:
     except ValueError:  # Python's own limit on converting decimal digits
         raise ManifestError("not JSON: a number has too many digits", source=source) from None
     return data, _lines(text, source)
+
+
+def _syntax_error(error: json.JSONDecodeError, source: str) -> ManifestError:
+    text, place = error.doc, error.pos
+    # From Python 3.13 on it's the comma that is wrong, before that the bracket behind it.
+    comma = place if text.startswith(",", place) else len(text[:place].rstrip()) - 1
+    if comma >= 0 and _TRAILING.match(text, comma):
+        line = text.count("\n", 0, comma) + 1
+        return ManifestError("not JSON: a comma with nothing behind it", source=source, line=line)
+    return ManifestError(f"not JSON: {error.msg}", source=source, line=error.lineno)
 
 
 def _refuse_constant(name: str) -> NoReturn:
