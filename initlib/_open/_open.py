@@ -39,6 +39,7 @@ def open(  # noqa: A001 (as safe_open and the builtin are called)
     only: str | Sequence[str] = (),
     threads: int | None = None,
     allow_code: bool = False,
+    allow_files: bool = False,
 ) -> Weights:
     """Return the checkpoint that a manifest describes, without making it.
 
@@ -57,6 +58,8 @@ def open(  # noqa: A001 (as safe_open and the builtin are called)
         only: a glob or globs of tensor names: others are left out.
         threads: how many to use for what is large; None is one for each core.
         allow_code: let the manifest's custom initializers run.
+        allow_files: let tensors be taken from files outside of its folder that a checkpoint says
+            they come from.
 
     Raises:
         RequestError: the manifest or another argument is wrong, or the framework isn't installed;
@@ -67,7 +70,8 @@ def open(  # noqa: A001 (as safe_open and the builtin are called)
     count = thread_count(threads)
     manifest, own = _manifest_of(source, seed, dtype)
     globs = (only,) if isinstance(only, str) else tuple(only)
-    plan = make_plan(manifest, only=globs or own, allow_code=allow_code)
+    within = _is_checkpoint(source) and not allow_files
+    plan = make_plan(manifest, only=globs or own, allow_code=allow_code, within=within)
     return Weights(plan, convert, count)
 
 

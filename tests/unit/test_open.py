@@ -248,6 +248,22 @@ def test_a_file_of_others_has_no_manifest(tmp_path):
         initlib.open(path)
 
 
+def test_a_checkpoint_opens_nothing_outside_its_folder(tmp_path):
+    initlib.generate(
+        {"layers": [{"name": "x", "shape": [3], "initializer": "ones"}]}, tmp_path / "a.h5"
+    )
+    (tmp_path / "sub").mkdir()
+    layer = {"name": "x", "shape": [3], "initializer": "from_file('../a.h5')"}
+    path = tmp_path / "sub" / "m.json"
+    path.write_text(json.dumps({"layers": [layer]}))
+    initlib.generate(path, path.with_suffix(".safetensors"))
+    assert initlib.open(path).get_tensor("x").tolist() == [1, 1, 1]
+    with pytest.raises(initlib.RequestError, match="isn't in the folder"):
+        initlib.open(path.with_suffix(".safetensors"))
+    own = initlib.open(path.with_suffix(".safetensors"), allow_files=True)
+    assert own.get_tensor("x").tolist() == [1, 1, 1]
+
+
 def test_custom_code(tmp_path):
     (tmp_path / "own.py").write_text(
         "class Mine:\n"
