@@ -73,7 +73,7 @@ def describe(
     globs = (filter,) if isinstance(filter, str) else tuple(filter)
     selection = Selection(globs, tensor, depth, sort or "name", layout)
     selection.check()
-    if not isinstance(target, str | os.PathLike) or _is_manifest(target):
+    if not isinstance(target, str | os.PathLike) or _manifest.is_manifest(target):
         _refuse(
             "checkpoints, not for manifests",
             manifest=manifest,
@@ -101,14 +101,6 @@ def _refuse(what: str, **options: object) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise RequestError(f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} for {what}")
-
-
-def _is_manifest(path: str | os.PathLike[str]) -> bool:
-    """Tell a manifest from a checkpoint by its name."""
-    name = os.fspath(path).lower()
-    if name.endswith(".json"):
-        return not name.endswith(".index.json")
-    return name == "-" or name.endswith((".yaml", ".yml"))
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from initlib._manifest._expand import MAX_RANK
 from initlib._manifest._manifest import Manifest
 from initlib._manifest._names import MAX_NAME
-from initlib._manifest._read import read
+from initlib._manifest._read import is_manifest, read
 from initlib._manifest._schema import schema
 from initlib._manifest._specs import InitializerSpec, TensorSpec, Where
 from initlib._manifest._yaml import flow
@@ -16,6 +16,7 @@ __all__ = [
     "TensorSpec",
     "Where",
     "flow",
+    "is_manifest",
     "read",
     "schema",
 ]

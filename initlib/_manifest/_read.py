@@ -55,6 +55,14 @@ def read(source: Source, *, seed: int | None = None, dtype: Any = None) -> Manif
     return Manifest(**values, source=name, folder=folder, lines=lines)
 
 
+def is_manifest(path: str | os.PathLike[str]) -> bool:
+    """Tell a manifest from a checkpoint by its name."""
+    name = os.fspath(path).lower()
+    if name.endswith(".json"):
+        return not name.endswith(".index.json")
+    return name == "-" or name.endswith((".yaml", ".yml"))
+
+
 def _load(source: Source) -> tuple[str, Path, Any, Lines | None]:
     """Return a source's name, folder, data and lines."""
     if isinstance(source, Mapping):

@@ -47,11 +47,7 @@ def converter(framework: str, device: Any) -> Convert:
 def _torch(device: Any) -> Convert:
     with extra("torch"):
         import torch
-    try:
-        place = None if device is None else torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise RequestError(f"expected a device of torch's, received {device!r}: {reason}") from None
+    place = None if device is None else torch_device(device)
 
     def convert(array: Array) -> Any:
         dtype = getattr(torch, dtype_name(array.dtype))
@@ -61,6 +57,17 @@ def _torch(device: Any) -> Convert:
         return tensor if place is None else tensor.to(place)
 
     return convert
+
+
+def torch_device(device: Any) -> Any:
+    """Return a device by torch's name for it. RequestError if torch has none."""
+    import torch
+
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise RequestError(f"expected a device of torch's, received {device!r}: {reason}") from None
 
 
 def _jax(device: Any) -> Convert:

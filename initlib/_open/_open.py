@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from initlib import _manifest, _parallel, _stream
-from initlib._checkpoint import INDEX_SUFFIX, open_checkpoint
+from initlib._checkpoint import open_checkpoint
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, did_you_mean
 from initlib._formats import CODES
@@ -243,10 +243,7 @@ def _manifest_of(source: Source, seed: int | None, dtype: Any) -> tuple[Manifest
 
 
 def _is_checkpoint(source: Source) -> bool:
-    """Tell whether a source is a checkpoint rather than a manifest."""
-    if not isinstance(source, str | os.PathLike) or os.fspath(source) == "-":
+    """Tell whether a source is a checkpoint; that is what any folder is taken for."""
+    if not isinstance(source, str | os.PathLike):
         return False
-    path = Path(source)
-    if path.name.endswith(INDEX_SUFFIX) or path.is_dir():
-        return True
-    return path.suffix.lower() not in (".yaml", ".yml", ".json")
+    return Path(source).is_dir() or not _manifest.is_manifest(source)

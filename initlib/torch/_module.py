@@ -11,7 +11,7 @@ import torch
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, did_you_mean
 from initlib._formats import DTYPE_OF
-from initlib._open import Weights
+from initlib._open import Weights, torch_device
 from initlib.torch._local import is_dtensor, part_of
 
 Compute = Callable[[torch.nn.Module], Any]
@@ -273,11 +273,7 @@ def _device(device: Any, slots: Sequence[Slot]) -> Any:
         meshes = (s.tensor.device_mesh for s in slots if is_dtensor(s.tensor))
         mesh = next(meshes, None)
         return torch.get_default_device() if mesh is None else torch.device(mesh.device_type)
-    try:
-        return torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise RequestError(f"expected a device of torch's, received {device!r}: {reason}") from None
+    return torch_device(device)
 
 
 def _octets(tensor: torch.Tensor) -> torch.Tensor:

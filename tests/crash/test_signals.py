@@ -136,17 +136,22 @@ def test_while_the_command_loads(tmp_path):
     assert run.stderr == "initgen: stopped by SIGTERM; nothing was changed\n"
 
 
-def test_while_a_manifest_s_code_is_loaded(tmp_path):
-    """Not the code has failed: it was stopped."""
-    (tmp_path / "c.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGTERM)\n")
-    (tmp_path / "m.yaml").write_text("layers: [{name: w, shape: [3], initializer: 'c.py:f'}]")
-    run = subprocess.run(
+def with_code(folder):
+    """Run a manifest of which c.py is the code."""
+    (folder / "m.yaml").write_text("layers: [{name: w, shape: [3], initializer: 'c.py:f'}]")
+    return subprocess.run(
         [sys.executable, "-m", "initgen", "generate", "m.yaml", "--allow-code"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_while_a_manifest_s_code_is_loaded(tmp_path):
+    """Not the code has failed: it was stopped."""
+    (tmp_path / "c.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGTERM)\n")
+    run = with_code(tmp_path)
     assert run.returncode == 143
     assert run.stderr == "initgen: stopped by SIGTERM; nothing was changed\n"
 
@@ -160,15 +165,8 @@ def test_where_nothing_can_be_raised(tmp_path):
         "Dying()\n"
         "time.sleep(60)\n"
     )
-    (tmp_path / "m.yaml").write_text("layers: [{name: w, shape: [3], initializer: 'c.py:f'}]")
     begin = time.perf_counter()
-    run = subprocess.run(
-        [sys.executable, "-m", "initgen", "generate", "m.yaml", "--allow-code"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = with_code(tmp_path)
     assert time.perf_counter() - begin < 50
     assert run.returncode == 143
     assert run.stderr == "initgen: stopped by SIGTERM; nothing was changed\n"
@@ -181,14 +179,7 @@ def test_code_that_takes_no_notice_is_stopped_all_the_same(tmp_path):
         "except BaseException: pass\n"
         "def f(shape, dtype=None): return np.ones(shape, dtype)\n"
     )
-    (tmp_path / "m.yaml").write_text("layers: [{name: w, shape: [3], initializer: 'c.py:f'}]")
-    run = subprocess.run(
-        [sys.executable, "-m", "initgen", "generate", "m.yaml", "--allow-code"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = with_code(tmp_path)
     assert run.returncode == 143
     assert re.fullmatch(r"initgen: stopped by SIGTERM; nothing was changed\n", run.stderr)
     assert not (tmp_path / "m.safetensors").exists()

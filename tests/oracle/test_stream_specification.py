@@ -347,7 +347,7 @@ def test_bounds_that_round_to_zero(low, high, dtype):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("transform", DISTRIBUTIONS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     a=st.floats(-8, 8, width=32),
     b=st.floats(0.0625, 8, width=32),
@@ -400,7 +400,7 @@ def test_between_bounds(law, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     mean=st.floats(-8, 8, width=32),
     stddev=st.floats(2.0**-8, 8, width=32),

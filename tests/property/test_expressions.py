@@ -18,7 +18,7 @@ from initlib._manifest._expressions import (
     parse,
 )
 
-FIXED = settings(derandomize=True, deadline=None)
+FIXED = settings(derandomize=True)
 NAMES = {"a": 3, "b_2": 1024, "zero": 0, "half": 0.5}
 FUNCTIONS = {
     "sqrt": math.sqrt,

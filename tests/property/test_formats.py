@@ -75,7 +75,7 @@ def expected(entries, values):
     return {e.name: (dtype_name(e.dtype), e.shape, values[e.name]) for e in entries}
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(ENTRIES, METADATA, st.integers(0, 2**32))
 def test_safetensors(entries, metadata, seed):
     assume(all(entry.name != "__metadata__" for entry in entries))
@@ -98,7 +98,7 @@ def test_safetensors(entries, metadata, seed):
         assert {n: (t.dtype.name, t.shape, t.tobytes()) for n, t in load(data).items()} == wanted
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(ENTRIES, METADATA, st.integers(0, 2**32))
 def test_hdf5(entries, metadata, seed):
     try:
@@ -121,7 +121,7 @@ def test_hdf5(entries, metadata, seed):
         assert again.read_bytes() == path.read_bytes()
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.lists(st.text("ab/.", max_size=4), min_size=1, max_size=4, unique=True))
 def test_hdf5_names_are_refused_only_if_they_would_be_lost(names):
     """h5py, given the same names, does not give them back: that is when we refuse them."""

@@ -59,7 +59,7 @@ def filled(by, distribution, dtype, start, count, stream):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("transform", DISTRIBUTIONS)
 def test_kernel_equals_reference(transform, dtype):
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(DISTRIBUTIONS[transform], STARTS, st.integers(0, 200), STREAMS)
     def check(distribution, start, count, stream):
         assume_values(distribution, dtype)
@@ -102,7 +102,7 @@ def test_pieces_make_the_whole(distribution, dtype, start, lengths):
     assert b"".join(piece.tobytes() for piece in pieces) == whole.tobytes()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     distribution=st.one_of(*DISTRIBUTIONS.values()),
     dtype=st.sampled_from([*FLOATS]),

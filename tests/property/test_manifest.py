@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from initlib._dtypes import DTYPES
 from initlib._manifest import read
 
-FIXED = settings(derandomize=True, deadline=None, max_examples=60)
+FIXED = settings(derandomize=True, max_examples=60)
 
 dimensions = st.integers(0, 4096) | st.sampled_from(["d", "4*d", "d/2", "d + n"])
 values = st.recursive(

@@ -67,7 +67,7 @@ def computed(by, values, center, few=0):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_kernel_equals_reference(dtype):
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(arrays(dtype), CENTERS)
     @example(as_dtype(np.array([1.7e308, -1e308, -1e308] * 9), dtype), 0.0)
     def check(values, center):
@@ -111,7 +111,7 @@ def assert_moments(found, values):
     assert abs(Fraction(found.m4) - m4) <= ROOM * m4
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=40),
     st.sampled_from(["float64", "float32"]),
@@ -154,7 +154,7 @@ def assert_near(a, b):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_splits_make_no_difference(dtype):
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(arrays(dtype), CENTERS, st.lists(st.integers(0, 6000), max_size=4), SHARES)
     def check(values, center, cuts, shares):
         whole = summarize(values, center)
@@ -176,7 +176,7 @@ def test_splits_make_no_difference(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_quantiles(dtype):
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(arrays(dtype), SHARES)
     def check(values, shares):
         with np.errstate(invalid="ignore"):
@@ -204,7 +204,7 @@ def test_quantiles(dtype):
     check()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.sampled_from((*WIDE[:2], "bfloat16", "int32")).flatmap(arrays),
     st.integers(1, 50),

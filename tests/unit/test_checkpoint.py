@@ -145,7 +145,7 @@ def test_what_is_no_tensor_comes_beside(tmp_path):
     )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(st.lists(st.integers(1, 5), max_size=5), st.data())
 def test_slabs_are_runs_that_join(shape, data):
     """Laid one after the other, the slabs' elements are those of the run: no others, none twice."""

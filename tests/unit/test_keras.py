@@ -404,7 +404,7 @@ ODD = [
 ]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(ODD)), min_size=1, max_size=3))
 def test_whatever_is_in_a_config_is_a_draft_or_one_line(changes):
     config = copy.deepcopy(SMALL["config"])

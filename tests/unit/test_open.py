@@ -77,7 +77,7 @@ def test_any_part_is_numpys(manifest, stored, name):
     weights, tensor = initlib.open(manifest, "np"), stored[1][name]
     part = weights.get_slice(name)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(arrays.basic_indices(tensor.shape, allow_newaxis=True, allow_ellipsis=True))
     def check(index):
         made, expected = part[index], tensor[index]

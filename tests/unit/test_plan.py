@@ -111,7 +111,7 @@ SIZES = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     sizes=SIZES,
     chunk_mib=st.integers(1, 4),

@@ -202,7 +202,7 @@ def calls(monkeypatch):
     return made
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     offset=st.integers(0, 3 * PAGE),
     size=st.integers(0, 2 << 20),
@@ -259,7 +259,6 @@ def test_a_file_system_without_direct_writes(tmp_path, monkeypatch, when):
     assert (tmp_path / "data").read_bytes()[: 2 << 20] == 2 * data.tobytes()
 
 
-@settings(deadline=None)
 @given(size=st.integers(0, 400_000), steps=st.lists(st.integers(1, 300_000), max_size=9))
 def test_short_writes_are_continued(tmp_path_factory, size, steps):
     path = tmp_path_factory.mktemp("write") / "data"
