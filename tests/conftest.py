@@ -16,6 +16,15 @@ settings.load_profile("untimed")
 os.environ["INITGEN_CACHE_DIR"] = str(Path(__file__).parents[1] / "build" / "kernels")
 
 
+def pytest_sessionstart():
+    """Forget what another session has found out, off which this one was forked to test a mutant."""
+    for name, module in [*sys.modules.items()]:
+        if name.startswith("initlib."):
+            for each in vars(module).values():
+                if hasattr(each, "cache_clear"):
+                    each.cache_clear()
+
+
 @pytest.fixture
 def initgen(tmp_path):
     """Run the command in a new process in tmp_path; return its completed process."""
