@@ -6,11 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # A busy machine doesn't make a test fail.
 settings.register_profile("untimed", parent=settings(), deadline=None)
 settings.load_profile("untimed")
+if "MUTANT_UNDER_TEST" in os.environ:
+    # That a mutant is noticed is enough: the smallest example that does is no use.
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutants", parent=settings(), phases=phases)
+    settings.load_profile("mutants")
 
 # Kernels are compiled once for all tests, and the user's own are left alone.
 os.environ["INITGEN_CACHE_DIR"] = str(Path(__file__).parents[1] / "build" / "kernels")
