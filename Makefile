@@ -60,7 +60,8 @@ coverage: .venv/installed ## Run the tests and tell which lines and branches the
 
 .PHONY: mutants
 mutants: .venv/installed ## Change the code in small ways and tell which changes no test notices
-	$(BIN)/python tools/mutants.py
+	CI=true $(BIN)/mutmut run
+	PATH=$(BIN):$$PATH $(BIN)/python tools/mutants.py
 
 .PHONY: test-browser
 test-browser: .venv/installed ## Run the tests of the HTML page in Chromium, which must be installed
@@ -121,7 +122,7 @@ format: .venv/installed ## Format the code
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv .venv-* build dist out
+	rm -rf .venv .venv-* build dist mutants out
 
 .venv/installed: pyproject.toml
 	$(call install,.venv,dev)
