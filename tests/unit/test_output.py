@@ -159,3 +159,33 @@ def test_a_companion_is_compared_byte_for_byte(tmp_path):
     inode = (tmp_path / "source" / "config.json").stat().st_ino
     generate(tmp_path / "source", copy_from=tmp_path / "source")
     assert (tmp_path / "source" / "config.json").stat().st_ino == inode
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    path = tmp_path / "nowhere" / "m.h5"
+    with pytest.raises(RequestError) as error:
+        initlib.generate({"layers": LAYERS}, path)
+    assert str(error.value) == f"{path}: there is no folder {path.parent}"
+
+
+def test_a_temporary_file_that_goes_meanwhile(tmp_path):
+    def remove(done, total):
+        for path in tmp_path.glob(".*.tmp"):
+            path.unlink()
+
+    path = tmp_path / "m.h5"
+    with pytest.raises(StorageError) as error:
+        initlib.generate({"layers": LAYERS}, path, progress=remove)
+    problem = "another program removed, moved or replaced the temporary file or its folder"
+    assert str(error.value) == f"{path}: {problem}"
+    assert contents(tmp_path) == {}
+
+
+def test_companions_go_beside_shards_and_their_index(tmp_path):
+    (tmp_path / "source").mkdir()
+    texts = {name: name.encode() for name in ("a.json", "b.json", "c.txt")}
+    for name, text in texts.items():
+        (tmp_path / "source" / name).write_bytes(text)
+    generate(tmp_path / "m", copy_from=tmp_path / "source")
+    generate(tmp_path / "other")
+    assert contents(tmp_path / "m") == {**contents(tmp_path / "other"), **texts}
