@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,20 +13,17 @@ from initlib import _manifest, _shards
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError
 from initlib._formats import FORMATS, SUFFIXES, Format, format_for
-from initlib._interrupts import checker
-from initlib._make import Maker
-from initlib._output import Claim, Output, OutputFolder, Terms
-from initlib._plan import Plan, make_plan
-from initlib._provenance import Provenance
+from initlib._generate._job import Job, Shard
+from initlib._generate._run import make
+from initlib._output import Output, OutputFolder, Terms
+from initlib._plan import make_plan
 from initlib._workers import (
     MEMORY,
     Progress,
     buffer_bytes,
     buffer_count,
-    pool,
     thread_count,
 )
-from initlib._write import File, Writer
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
 
@@ -72,64 +67,6 @@ class Generated:
     nbytes: int
     seconds: float
     tensors: tuple[TensorInfo, ...]
-
-
-@dataclass(frozen=True)
-class Job:
-    """The plan of a file together with how it is carried out.
-
-    Attributes:
-        plan: what to make.
-        format: of the file.
-        threads: how many make chunks, and how many others write them.
-        chunk_bytes: the most that one of them makes at a time.
-        buffers: how many chunks may be in memory.
-    """
-
-    plan: Plan
-    format: Format
-    threads: int
-    chunk_bytes: int
-    buffers: int
-
-    @cached_property
-    def provenance(self) -> Provenance:
-        """What the file says of the plan."""
-        return Provenance(self.plan)
-
-    @property
-    def written(self) -> int:
-        """The least bytes that the file takes of a disk; zeros may be holes."""
-        tensors = (t.entry.nbytes for t in self.plan.tensors if t.element is None or any(t.element))
-        return sum(tensors) + sum(map(len, self.places.values()))
-
-    @cached_property
-    def places(self) -> dict[str, str]:
-        """The same as metadata, before the digests are known."""
-        return self.provenance.metadata()
-
-
-@dataclass
-class Part:
-    """A file of the output, and how far it is.
-
-    Attributes:
-        job: what makes it.
-        name: its own.
-        new: where it is before it takes its name.
-        final: where it is then.
-        digests: of its tensors; None until it is whole.
-        kept: whether it was whole before.
-        placed: whether it was, under its name.
-    """
-
-    job: Job
-    name: str
-    new: Path
-    final: Path
-    digests: list[str] | None = None
-    kept: bool = False
-    placed: bool = False
 
 
 def generate(
@@ -214,65 +151,13 @@ def generate(
         target = replace(target, index=(_shards.INDEX, _shards.index_text(parts)))
     claim = target.claim()
     files = [
-        Part(job, name, claim.new(number), target.place(name))
+        Shard(job, name, claim.new(number), target.place(name))
         for number, (job, name) in enumerate(zip(jobs, names, strict=True), start=1)
     ]
     if not dry_run:
         terms = Terms(force, loaded.source, commit=commit)
-        _make(files, target, claim, terms, progress, resume=resume)
+        make(files, target, claim, terms, progress, resume=resume)
     return _summary(files, target, 0.0 if dry_run else time.perf_counter() - begin)
-
-
-def _make(
-    files: Sequence[Part],
-    target: Output | OutputFolder,
-    claim: Claim,
-    terms: Terms,
-    progress: Progress | None,
-    *,
-    resume: bool,
-) -> None:
-    """Make the files that aren't whole yet, and let all take their names."""
-    # What is there may turn out to be what is wanted.
-    target.check(replace(terms, force=terms.force or resume))
-    try:
-        with claim.held():
-            if resume:
-                _find_whole(files, claim)
-                ours = {file.name for file in files if file.placed} | target.as_wanted()
-                terms = replace(terms, ours=frozenset(ours))
-                target.check(terms)
-            claim.clear()
-            target.check_space(sum(file.job.written for file in files if file.digests is None))
-            _write_all(files, claim, progress, keep=resume and len(files) > 1)
-            new = {file.name: file.new for file in files if not file.placed}
-            target.publish(claim, new, terms)
-    except BaseException as error:
-        if claim.note is not None:
-            error.add_note(claim.note)
-        elif claim.left:
-            kept = f"{len(claim.kept):,} of {len(files):,} shards are kept"
-            error.add_note(f"{kept}, and --resume goes on from there")
-        raise
-
-
-def _find_whole(files: Sequence[Part], claim: Claim) -> None:
-    """Find the files that an earlier run has finished, under their names or not yet."""
-    # Most runs don't need it.
-    from initlib._verify import whole_digests
-
-    for file in files:
-        job = file.job
-        # Of a single file, a part is worth less than what a look into it could cost.
-        for path in (file.final, file.new) if len(files) > 1 else (file.final,):
-            what = path, job.format, job.plan, job.provenance
-            file.digests = whole_digests(*what, threads=job.threads, chunk_bytes=job.chunk_bytes)
-            if file.digests is not None:
-                file.kept = True
-                file.placed = path == file.final
-                if not file.placed:
-                    claim.kept.add(path)
-                break
 
 
 def _target(
@@ -307,57 +192,7 @@ def _target(
     return OutputFolder.at(output, copy_from), FORMATS["safetensors"]
 
 
-def _write_all(
-    files: Sequence[Part], claim: Claim, progress: Progress | None, *, keep: bool
-) -> None:
-    """Write one file after the other, but for those that are whole.
-
-    Args:
-        files: all of the output.
-        claim: the right to write them.
-        progress: is told how far it is.
-        keep: let each stay, once it is whole, whatever happens to the others.
-    """
-    total, done = sum(file.job.plan.nbytes for file in files), 0
-
-    def advance(nbytes: int) -> None:
-        nonlocal done
-        done += nbytes
-        if progress is not None:
-            progress(done, total)
-
-    for file in files:
-        if file.digests is not None:
-            advance(file.job.plan.nbytes)
-            continue
-        file.digests = _write(file.job, file.new, advance)
-        if keep:
-            claim.keep(file.new)
-
-
-def _write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
-    """Write a new file and bring it to the disk; return the tensors' digests."""
-    maker = Maker(job.plan, job.chunk_bytes, job.threads, job.buffers)
-    maker.prepare()
-    offsets = job.format.create(path, job.plan.entries, job.places)
-    check = checker()
-
-    def told(nbytes: int) -> None:
-        check()
-        advance(nbytes)
-
-    with closing(File(path, job.plan.nbytes)) as file:
-        writer = Writer(maker, offsets, file, job.threads, told)
-        with pool(2 * job.threads, path) as executor:
-            digests = writer.write_all(executor)
-        file.check()
-        job.format.replace_metadata(file.itself, job.provenance.metadata(digests))
-        file.sync()
-        file.check()
-    return digests
-
-
-def _summary(files: Sequence[Part], target: Output | OutputFolder, seconds: float) -> Generated:
+def _summary(files: Sequence[Shard], target: Output | OutputFolder, seconds: float) -> Generated:
     """Return what was done as plain data."""
     rows = tuple(
         TensorInfo(
