@@ -74,6 +74,26 @@ def generate(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Let the manifest's own Python code run.")
     ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            help="Let workers of a cluster make the files of a folder: dask://HOST:PORT, or dask "
+            "for one on this machine. They need the same storage by the same path.",
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Make the files of one of N parts of a folder, as a job of its own on any machine "
+            "with the same storage; --finish is the last step.",
+        ),
+    ] = None,
+    finish: Annotated[
+        bool,
+        typer.Option("--finish", help="Let the files of all parts take their names, index last."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print errors, and --json, alone.")
@@ -103,6 +123,9 @@ def generate(
             resume=resume,
             dry_run=dry_run,
             allow_code=allow_code,
+            engine=engine,
+            part=part,
+            finish=finish,
             progress=progress,
             commit=_signals.commit,
         )
