@@ -135,7 +135,7 @@ def generate(
     elif not quiet:
         if dry_run:
             _print_rows(done)
-        show(_summary(done, dry_run=dry_run))
+        show(_summary(done, part=part, dry_run=dry_run))
 
 
 def _as_dict(done: initlib.Generated, *, dry_run: bool) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def _as_dict(done: initlib.Generated, *, dry_run: bool) -> dict[str, Any]:
     return {**dataclasses.asdict(done), "path": str(done.path), "dry_run": dry_run}
 
 
-def _summary(done: initlib.Generated, *, dry_run: bool) -> str:
+def _summary(done: initlib.Generated, *, part: str | None, dry_run: bool) -> str:
     """Return what was written, or would be, in one line."""
     from pydantic import ByteSize
 
@@ -156,6 +156,8 @@ def _summary(done: initlib.Generated, *, dry_run: bool) -> str:
         what += f", in {len(done.files):,} files"
     if done.kept:
         what += f", {len(done.kept):,} of them kept" if len(done.files) > 1 else ", kept"
+    if part is not None:
+        what = f"part {part}: {what}"
     if dry_run:
         return f"{done.path} ({done.format}) would hold {what}"
     return f"{done.path}: {what} in {done.seconds:.2f} s ({speed}/s)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from initlib._errors import RequestError, did_you_mean, reason
@@ -38,8 +38,8 @@ def executor_of(engine: Any) -> Iterator[Executor]:
     kind, separator, address = engine.partition("://")
     if kind != "dask" or (separator and not address):
         raise RequestError(f"{EXPECTED}, received {engine!r}{did_you_mean(engine, ['dask'])}")
-    with ExitStack() as stack:
-        yield stack.enter_context(_dask(engine, address))
+    with _dask(engine, address) as executor:
+        yield executor
 
 
 @contextmanager
@@ -48,20 +48,33 @@ def _dask(engine: str, address: str) -> Iterator[Executor]:
     with extra("dask"):
         import dask
         from distributed import Client
-    # What it tells of lost workers and schedulers, we tell in one line.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     where: dict[str, Any]
     if address:
         where = {"address": address if "://" in address else f"tcp://{address}"}
     elif configured := dask.config.get("scheduler-address", None):
         where = {"address": configured}
     else:
-        where = {"threads_per_worker": 1, "dashboard_address": None}
+        where = {"threads_per_worker": 1, "dashboard_address": ":0"}
+    with _silent("distributed"):
+        try:
+            client = Client(**where, timeout=PATIENCE, set_as_default=False)
+        except (OSError, ValueError) as error:
+            why = reason(error) if isinstance(error, OSError) else str(error)
+            raise RequestError(f"{engine}: no scheduler answers there: {why}") from error
+        with client:
+            executor: Executor = client.get_executor(pure=False)
+            yield executor
+
+
+@contextmanager
+def _silent(library: str) -> Iterator[None]:
+    """Let a library's loggers say nothing: what goes wrong is told in one line."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(library)]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
     try:
-        client = Client(**where, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error)
-        raise RequestError(f"{engine}: no scheduler answers there: {why}") from error
-    with client:
-        executor: Executor = client.get_executor(pure=False)
-        yield executor
+        for logger in levels:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)

@@ -156,7 +156,7 @@ def generate(
         order = Order.of(plan, size, file_format, means, allow_code=allow_code)
         terms = Terms(force, loaded.source, commit=commit)
         way.go(shards, target, terms, progress, order, resume=resume)
-    return _summary(shards, target, 0.0 if dry_run else time.perf_counter() - begin)
+    return _summary(shards, jobs[0], target, 0.0 if dry_run else time.perf_counter() - begin)
 
 
 def _target(
@@ -207,7 +207,9 @@ def _shards_of(
     return shards, target
 
 
-def _summary(files: Sequence[Shard], target: Output | OutputFolder, seconds: float) -> Generated:
+def _summary(
+    files: Sequence[Shard], first: Job, target: Output | OutputFolder, seconds: float
+) -> Generated:
     """Return what was done as plain data."""
     rows = tuple(
         TensorInfo(
@@ -221,7 +223,6 @@ def _summary(files: Sequence[Shard], target: Output | OutputFolder, seconds: flo
         for file in files
         for i, tensor in enumerate(file.job.plan.tensors)
     )
-    first = files[0].job
     return Generated(
         path=target.path,
         files=() if isinstance(target, Output) else tuple(file.name for file in files),

@@ -14,10 +14,10 @@ import functools
 import json
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Future, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, NamedTuple
@@ -43,22 +43,26 @@ class Order:
 
     Attributes:
         manifest: in canonical form.
+        source: the manifest's name, for messages.
         folder: the manifest's, where its code and files are looked for.
         only: globs of tensor names.
         shard_bytes: the most that a shard holds; None for a single file.
         format: of the files.
         allow_code: whether the manifest's code may run.
         means: what each shard may take.
+        run: a name of the run that wants it, which no other has.
         version: of the initgen that wants it.
     """
 
     manifest: dict[str, Any]
+    source: str
     folder: str
     only: tuple[str, ...]
     shard_bytes: int | None
     format: str
     allow_code: bool
     means: tuple[int, int, int]
+    run: str = field(default_factory=lambda: token_hex(8))
     version: str = VERSION
 
     @classmethod
@@ -72,9 +76,15 @@ class Order:
         allow_code: bool,
     ) -> Order:
         """Return what is to be made of a plan."""
-        manifest, code = plan.manifest.canonical(), str(plan.manifest.folder)
-        what = manifest, code, plan.only, shard_bytes, file_format.name, allow_code
-        return cls(*what, astuple(means))
+        manifest = plan.manifest
+        return cls(
+            *(manifest.canonical(), manifest.source, str(manifest.folder)),
+            plan.only,
+            shard_bytes,
+            file_format.name,
+            allow_code,
+            astuple(means),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +112,16 @@ class Spread:
             return
         with new_file(claim.order) as file:
             file.write(json.dumps(asdict(self.order)).encode())
-        run, there = token_hex(8), Claim(claim.path, claim.folder, claim.name)
+        there = Claim(claim.path, claim.folder, claim.name)
         futures: dict[Future[tuple[str, list[str]]], Shard] = {}
         with executor_of(self.engine) as executor:
             try:
                 with _failing(claim.path):
                     for shard in shards:
-                        futures[executor.submit(make_shard, there, run, shard.number)] = shard
-                for future in as_completed(futures):
+                        futures[
+                            executor.submit(make_shard, there, self.order.run, shard.number)
+                        ] = shard
+                for future in _successes_first(futures):
                     with _failing(claim.path):
                         path, digests = future.result()
                     yield futures[future], Path(path), digests
@@ -117,6 +129,20 @@ class Spread:
             finally:
                 for future in futures:
                     future.cancel()
+
+
+def _successes_first(futures: Iterable[Future[Any]]) -> Iterator[Future[Any]]:
+    """Yield futures as they are done; before the first that failed, all that are done by then."""
+    left = set(futures)
+    for future in as_completed(futures):
+        if _failed(future):
+            yield from (each for each in left if each.done() and not _failed(each))
+        yield future
+        left.remove(future)
+
+
+def _failed(future: Future[Any]) -> bool:
+    return future.cancelled() or future.exception() is not None
 
 
 @contextmanager
@@ -190,7 +216,6 @@ def _read_once(claim: Claim, run: str) -> _Read:
 
 @functools.lru_cache(maxsize=1)
 def _read(path: str, target: str, run: str) -> _Read:
-    del run  # It tells orders of one place apart.
     try:
         with Path(path).open("rb") as file:
             status, order = os.fstat(file.fileno()), Order(**json.load(file))
@@ -202,7 +227,10 @@ def _read(path: str, target: str, run: str) -> _Read:
         raise StorageError(f"{target}: {problem}, unless it has ended") from error
     if order.version != VERSION:
         raise RequestError(f"{target}: a worker has initgen {VERSION}, not {order.version}")
-    manifest = replace(_manifest.read(order.manifest), folder=Path(order.folder))
+    if order.run != run:
+        raise StorageError(f"{target}: the run that wants this has ended")
+    manifest = _manifest.read(order.manifest)
+    manifest = replace(manifest, source=order.source, folder=Path(order.folder))
     plan = make_plan(manifest, only=order.only, allow_code=order.allow_code)
     size = order.shard_bytes
     return _Read(order, status, [plan] if size is None else _shards.split(plan, size))
