@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from crashes import contents, hidden
@@ -349,3 +350,35 @@ def test_a_file_system_without_locks(folder, monkeypatch, whole):
     during(folder, "1/2", other)
     finish(folder)
     assert contents(folder) == whole
+
+
+def test_the_example_for_slurm(tmp_path, whole):
+    """Under a `sbatch` that runs everything at once."""
+    (tmp_path / "m.json").write_text(json.dumps(MANIFEST))
+    (tmp_path / "initgen").write_text(f'#!/bin/sh\nexec {sys.executable} -m initgen "$@"\n')
+    (tmp_path / "sbatch").write_text(
+        """#!/bin/sh
+set -eu
+case $1 in
+--parsable)
+    [ "$2 $3" = "--requeue --array=1-16" ]
+    shift 3
+    for i in 1 2 3 4 5 16; do SLURM_JOB_ID=7 SLURM_ARRAY_TASK_ID=$i sh "$@"; done
+    echo 7
+    ;;
+--dependency=afterok:7)
+    shift
+    SLURM_JOB_ID=8 sh "$@"
+    ;;
+*) exit 9 ;;
+esac
+"""
+    )
+    for name in ("initgen", "sbatch"):
+        (tmp_path / name).chmod(0o755)
+    script = Path(__file__).parents[2] / "examples/slurm/generate.sh"
+    options = ["m.json", "m/", "--max-shard-size", SIZE]
+    command = ["sh", script, options[0], "-o", *options[1:]]
+    env = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run([*map(str, command)], cwd=tmp_path, env=env, check=True)
+    assert contents(tmp_path / "m") == whole
