@@ -153,7 +153,9 @@ def generate(
     shards = way.share(shards)
     if not dry_run:
         size = None if isinstance(target, Output) else shard_bytes
-        order = Order.of(plan, size, file_format, means, allow_code=allow_code)
+        order = None
+        if engine is not None:
+            order = Order.of(plan, size, file_format, means, allow_code=allow_code)
         terms = Terms(force, loaded.source, commit=commit)
         way.go(shards, target, terms, progress, order, resume=resume)
     return _summary(shards, jobs[0], target, 0.0 if dry_run else time.perf_counter() - begin)

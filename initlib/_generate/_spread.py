@@ -19,7 +19,6 @@ from concurrent.futures import BrokenExecutor, CancelledError, Future, as_comple
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, NamedTuple
 
 from initlib import _manifest, _shards
@@ -35,6 +34,11 @@ from initlib._stream import STREAM_VERSION
 from initlib._version import __version__
 
 VERSION = f"{__version__} (stream {STREAM_VERSION})"
+
+
+def unique() -> str:
+    """Return a name that nothing else has."""
+    return os.urandom(8).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Order:
     format: str
     allow_code: bool
     means: tuple[int, int, int]
-    run: str = field(default_factory=lambda: token_hex(8))
+    run: str = field(default_factory=unique)
     version: str = VERSION
 
     @classmethod
@@ -187,7 +191,7 @@ def make_shard(claim: Claim, run: str, number: int) -> tuple[str, list[str]]:
     with claim.errors():
         order, status, plans = _read_once(claim, run)
         job = Job(plans[number - 1], FORMATS[order.format], Means(*order.means))
-        path = claim.unfinished(number, token_hex(8))
+        path = claim.unfinished(number, unique())
 
         def check(_done: int = 0) -> None:
             with suppress(FileNotFoundError):

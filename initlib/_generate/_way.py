@@ -60,17 +60,17 @@ class Way:
         target: Output | OutputFolder,
         terms: Terms,
         progress: Progress | None,
-        order: Order,
+        order: Order | None,
         *,
         resume: bool,
     ) -> None:
-        """Make the shards.
+        """Make the shards; the order is for an engine.
 
         Raises:
             RequestError: they may not be made, or there is no such engine.
             StorageError: they can't be made.
         """
-        if self.engine is not None:
+        if order is not None:
             make = Spread(self.engine, order)
             run(shards, target, terms, progress, resume=resume, make=make)
         elif isinstance(target, Output) or not self.in_parts:
