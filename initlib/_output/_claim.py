@@ -129,7 +129,8 @@ class Claim:
         """
         self._cleared = True
         # Whoever begins to make something looks for this afterwards.
-        self.order.unlink(missing_ok=True)
+        if self.order.exists():
+            self.order.unlink(missing_ok=True)
         stem, part = re.escape(f".initgen-{self._stem}"), "" if self.whole else f"({PART})?"
         own = re.compile(rf"{stem}({part}-x?\d+(\.\w+)?\.tmp|{PART}\.lock)")
         for name in os.listdir(self.folder):  # noqa: PTH208
