@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,20 +13,12 @@ from initlib import _manifest, _shards
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError
 from initlib._formats import FORMATS, SUFFIXES, Format, format_for
-from initlib._interrupts import checker
-from initlib._make import Maker
-from initlib._output import Claim, Output, OutputFolder, Terms
-from initlib._plan import Plan, make_plan
-from initlib._provenance import Provenance
-from initlib._workers import (
-    MEMORY,
-    Progress,
-    buffer_bytes,
-    buffer_count,
-    pool,
-    thread_count,
-)
-from initlib._write import File, Writer
+from initlib._generate._job import Job, Means, Shard
+from initlib._generate._spread import Order
+from initlib._generate._way import Way
+from initlib._output import Output, OutputFolder, Terms
+from initlib._plan import make_plan
+from initlib._workers import MEMORY, Progress
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
 
@@ -74,64 +64,6 @@ class Generated:
     tensors: tuple[TensorInfo, ...]
 
 
-@dataclass(frozen=True)
-class Job:
-    """The plan of a file together with how it is carried out.
-
-    Attributes:
-        plan: what to make.
-        format: of the file.
-        threads: how many make chunks, and how many others write them.
-        chunk_bytes: the most that one of them makes at a time.
-        buffers: how many chunks may be in memory.
-    """
-
-    plan: Plan
-    format: Format
-    threads: int
-    chunk_bytes: int
-    buffers: int
-
-    @cached_property
-    def provenance(self) -> Provenance:
-        """What the file says of the plan."""
-        return Provenance(self.plan)
-
-    @property
-    def written(self) -> int:
-        """The least bytes that the file takes of a disk; zeros may be holes."""
-        tensors = (t.entry.nbytes for t in self.plan.tensors if t.element is None or any(t.element))
-        return sum(tensors) + sum(map(len, self.places.values()))
-
-    @cached_property
-    def places(self) -> dict[str, str]:
-        """The same as metadata, before the digests are known."""
-        return self.provenance.metadata()
-
-
-@dataclass
-class Part:
-    """A file of the output, and how far it is.
-
-    Attributes:
-        job: what makes it.
-        name: its own.
-        new: where it is before it takes its name.
-        final: where it is then.
-        digests: of its tensors; None until it is whole.
-        kept: whether it was whole before.
-        placed: whether it was, under its name.
-    """
-
-    job: Job
-    name: str
-    new: Path
-    final: Path
-    digests: list[str] | None = None
-    kept: bool = False
-    placed: bool = False
-
-
 def generate(
     manifest: Source,
     output: str | os.PathLike[str] | None = None,
@@ -148,6 +80,9 @@ def generate(
     resume: bool = False,
     dry_run: bool = False,
     allow_code: bool = False,
+    engine: Any = None,
+    part: str | tuple[int, int] | None = None,
+    finish: bool = False,
     progress: Progress | None = None,
     commit: Callable[[], None] | None = None,
 ) -> Generated:
@@ -181,6 +116,15 @@ def generate(
         dry_run: resolve and check the manifest, and write nothing; custom code is imported, but
             makes no tensor.
         allow_code: let the manifest's custom initializers run.
+        engine: what makes the files of a folder in other processes: "dask" for the Dask cluster of
+            Dask's configuration, or one on this machine; "dask://HOST:PORT" for that of a
+            scheduler; or a Dask client, or any executor like those of `concurrent.futures`, such as
+            mpi4py's. Each process needs initlib, and the output's folder and manifest's files under
+            the same path. `threads` (None is 1) and `memory` are what each file may take.
+        part: make one of several parts of a folder's files, such as "3/16", the third of sixteen.
+            Several machines may make one each, at once or one after the other. The files wait,
+            under hidden names, for `finish`.
+        finish: let the files that parts have made take their names, once all of them are there.
         progress: is called with the bytes done and the total, now and then, by one thread at a
             time.
         commit: is called when everything is whole, before the first file takes its name. What it
@@ -192,87 +136,29 @@ def generate(
             a note of the exception says so.
     """
     begin = time.perf_counter()
-    workers = thread_count(threads)
-    chunk_bytes = buffer_bytes(memory, workers)
-    buffers = buffer_count(memory, workers, chunk_bytes)
+    way = Way.of(engine, part, finish=finish)
+    threads = 1 if threads is None and engine is not None else threads
+    means = Means.of(threads, memory)
     globs = (only,) if isinstance(only, str) else tuple(only)
-    shard_size = _shards.shard_bytes(max_shard_size)
+    shard_bytes = _shards.shard_bytes(max_shard_size)
     loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
-    sharded = max_shard_size is not None or copy_from is not None
+    sharded = max_shard_size is not None or copy_from is not None or way.in_parts
     target, file_format = _target(output, loaded.source, format, copy_from, sharded=sharded)
     plan = make_plan(loaded, only=globs, allow_code=allow_code)
-    parts = [plan]
-    if isinstance(target, OutputFolder):
-        parts = _shards.split(plan, shard_size)
-    jobs = [Job(part, file_format, workers, chunk_bytes, buffers) for part in parts]
+    plans = [plan] if isinstance(target, Output) else _shards.split(plan, shard_bytes)
+    jobs = [Job(each, file_format, means) for each in plans]
     for job in jobs:
         job.plan.check(file_format, job.places)
-    names = _shards.file_names(len(jobs))
-    if isinstance(target, Output):
-        names = [target.final.name]
-    elif len(jobs) > 1:
-        target = replace(target, index=(_shards.INDEX, _shards.index_text(parts)))
-    claim = target.claim()
-    files = [
-        Part(job, name, claim.new(number), target.place(name))
-        for number, (job, name) in enumerate(zip(jobs, names, strict=True), start=1)
-    ]
+    shards, target = _shards_of(jobs, target)
+    shards = way.share(shards)
     if not dry_run:
+        size = None if isinstance(target, Output) else shard_bytes
+        order = None
+        if engine is not None:
+            order = Order.of(plan, size, file_format, means, allow_code=allow_code)
         terms = Terms(force, loaded.source, commit=commit)
-        _make(files, target, claim, terms, progress, resume=resume)
-    return _summary(files, target, 0.0 if dry_run else time.perf_counter() - begin)
-
-
-def _make(
-    files: Sequence[Part],
-    target: Output | OutputFolder,
-    claim: Claim,
-    terms: Terms,
-    progress: Progress | None,
-    *,
-    resume: bool,
-) -> None:
-    """Make the files that aren't whole yet, and let all take their names."""
-    # What is there may turn out to be what is wanted.
-    target.check(replace(terms, force=terms.force or resume))
-    try:
-        with claim.held():
-            if resume:
-                _find_whole(files, claim)
-                ours = {file.name for file in files if file.placed} | target.as_wanted()
-                terms = replace(terms, ours=frozenset(ours))
-                target.check(terms)
-            claim.clear()
-            target.check_space(sum(file.job.written for file in files if file.digests is None))
-            _write_all(files, claim, progress, keep=resume and len(files) > 1)
-            new = {file.name: file.new for file in files if not file.placed}
-            target.publish(claim, new, terms)
-    except BaseException as error:
-        if claim.note is not None:
-            error.add_note(claim.note)
-        elif claim.left:
-            kept = f"{len(claim.kept):,} of {len(files):,} shards are kept"
-            error.add_note(f"{kept}, and --resume goes on from there")
-        raise
-
-
-def _find_whole(files: Sequence[Part], claim: Claim) -> None:
-    """Find the files that an earlier run has finished, under their names or not yet."""
-    # Most runs don't need it.
-    from initlib._verify import whole_digests
-
-    for file in files:
-        job = file.job
-        # Of a single file, a part is worth less than what a look into it could cost.
-        for path in (file.final, file.new) if len(files) > 1 else (file.final,):
-            what = path, job.format, job.plan, job.provenance
-            file.digests = whole_digests(*what, threads=job.threads, chunk_bytes=job.chunk_bytes)
-            if file.digests is not None:
-                file.kept = True
-                file.placed = path == file.final
-                if not file.placed:
-                    claim.kept.add(path)
-                break
+        way.go(shards, target, terms, progress, order, resume=resume)
+    return _summary(shards, jobs[0], target, 0.0 if dry_run else time.perf_counter() - begin)
 
 
 def _target(
@@ -307,57 +193,25 @@ def _target(
     return OutputFolder.at(output, copy_from), FORMATS["safetensors"]
 
 
-def _write_all(
-    files: Sequence[Part], claim: Claim, progress: Progress | None, *, keep: bool
-) -> None:
-    """Write one file after the other, but for those that are whole.
-
-    Args:
-        files: all of the output.
-        claim: the right to write them.
-        progress: is told how far it is.
-        keep: let each stay, once it is whole, whatever happens to the others.
-    """
-    total, done = sum(file.job.plan.nbytes for file in files), 0
-
-    def advance(nbytes: int) -> None:
-        nonlocal done
-        done += nbytes
-        if progress is not None:
-            progress(done, total)
-
-    for file in files:
-        if file.digests is not None:
-            advance(file.job.plan.nbytes)
-            continue
-        file.digests = _write(file.job, file.new, advance)
-        if keep:
-            claim.keep(file.new)
+def _shards_of(
+    jobs: Sequence[Job], target: Output | OutputFolder
+) -> tuple[Sequence[Shard], Output | OutputFolder]:
+    """Return the files that jobs make, and the target with the index of several."""
+    names = _shards.file_names(len(jobs))
+    if isinstance(target, Output):
+        names = [target.final.name]
+    elif len(jobs) > 1:
+        index = _shards.index_text([job.plan for job in jobs])
+        target = replace(target, index=(_shards.INDEX, index))
+    claim = target.claim()
+    numbered = enumerate(zip(jobs, names, strict=True), start=1)
+    shards = [Shard(n, job, name, claim.new(n), target.place(name)) for n, (job, name) in numbered]
+    return shards, target
 
 
-def _write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
-    """Write a new file and bring it to the disk; return the tensors' digests."""
-    maker = Maker(job.plan, job.chunk_bytes, job.threads, job.buffers)
-    maker.prepare()
-    offsets = job.format.create(path, job.plan.entries, job.places)
-    check = checker()
-
-    def told(nbytes: int) -> None:
-        check()
-        advance(nbytes)
-
-    with closing(File(path, job.plan.nbytes)) as file:
-        writer = Writer(maker, offsets, file, job.threads, told)
-        with pool(2 * job.threads, path) as executor:
-            digests = writer.write_all(executor)
-        file.check()
-        job.format.replace_metadata(file.itself, job.provenance.metadata(digests))
-        file.sync()
-        file.check()
-    return digests
-
-
-def _summary(files: Sequence[Part], target: Output | OutputFolder, seconds: float) -> Generated:
+def _summary(
+    files: Sequence[Shard], first: Job, target: Output | OutputFolder, seconds: float
+) -> Generated:
     """Return what was done as plain data."""
     rows = tuple(
         TensorInfo(
@@ -371,7 +225,6 @@ def _summary(files: Sequence[Part], target: Output | OutputFolder, seconds: floa
         for file in files
         for i, tensor in enumerate(file.job.plan.tensors)
     )
-    first = files[0].job
     return Generated(
         path=target.path,
         files=() if isinstance(target, Output) else tuple(file.name for file in files),
