@@ -60,9 +60,9 @@ coverage: .venv/installed ## Run the tests and tell which lines and branches the
 	$(MAKE) test COVERAGE="--cov --cov-report=term-missing"
 
 .PHONY: mutants
-mutants: .venv/installed ## Change the code in small ways and tell which changes no test notices
-	CI=true $(BIN)/mutmut run
-	PATH=$(BIN):$$PATH $(BIN)/python tools/mutants.py
+mutants: .venv-mutants/installed ## Change the code in small ways and tell which changes no test notices
+	CI=true .venv-mutants/bin/mutmut run $(SAMPLE:%='%')
+	.venv-mutants/bin/mutmut results --all true | $(PYTHON) tools/mutants.py
 
 .PHONY: test-browser
 test-browser: .venv/installed ## Run the tests of the HTML page in Chromium, which must be installed
@@ -130,6 +130,9 @@ clean: ## Remove everything that the other targets made
 
 .venv-peers/installed: pyproject.toml
 	$(call install,.venv-peers,peers)
+
+.venv-mutants/installed: pyproject.toml
+	$(call install,.venv-mutants,mutants)
 
 .venv-oldest/installed: pyproject.toml
 	@test -n "$(OLDEST)" || { echo "test-oldest needs Python 3.11: make OLDEST=/path/to/python3.11" >&2; exit 1; }

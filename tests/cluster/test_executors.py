@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from crashes import contents, hidden
@@ -175,6 +176,39 @@ def test_a_run_that_has_ended_makes_nothing(folder):
     ):
         work(*args)
     assert contents(folder) == {}
+
+
+def test_what_is_made_twice_has_two_places(folder):
+    """A process that is given up, and another in its stead, may both be at work."""
+    made = []
+
+    class Twice(Here):
+        def submit(self, work, *args):
+            made.append(Path(work(*args)[0]))
+            future = super().submit(work, *args)
+            assert future.result()[0] != str(made[-1])
+            return future
+
+    generate(folder, Twice())
+    assert len(made) == 5
+    assert not any(path.exists() for path in made)
+    initlib.generate(MANIFEST, folder.with_name("here"), max_shard_size=SIZE)
+    assert contents(folder) == contents(folder.with_name("here"))
+
+
+def test_who_finds_the_order_gone_stops(folder, monkeypatch):
+    class Gone(Here):
+        def submit(self, work, claim, run, number):
+            def write(job, path, advance):
+                claim.order.unlink()
+                advance(1)
+
+            monkeypatch.setattr(_spread, "write", write)
+            return super().submit(work, claim, run, number)
+
+    with pytest.raises(initlib.StorageError, match="m: nobody waits for shard 1 any more"):
+        generate(folder, Gone())
+    assert not folder.exists()
 
 
 def test_another_run_of_the_same_place(folder):

@@ -38,7 +38,11 @@ def test_integers_are_refused(distribution, dtype):
 @pytest.mark.parametrize(
     ("distribution", "dtype", "message"),
     [
-        (Normal(0, 1e4), "float16", "reaches 67637.1, beyond the largest float16, 65504"),
+        (
+            Normal(0, 1e4),
+            "float16",
+            "Normal(mean=0.0, stddev=10000.0) reaches 67637.1, beyond the largest float16, 65504",
+        ),
         (TruncatedNormal(0, 300), "float8_e4m3fn", "reaches 600, beyond the largest"),
         (Uniform(-1e39, 0), "float32", "reaches 1e+39, beyond the largest float32"),
         (Uniform(4.5, 5), "float8_e5m2", "no float8_e5m2 value lies inside Uniform(low=4.5"),

@@ -1,6 +1,9 @@
 """initlib._formats: choosing a format, and what all of them share."""
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 
 from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, EntryError, format_for
-from initlib._formats._entry import parse_json
+from initlib._formats._entry import parse_json, storage_errors
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -108,6 +111,41 @@ def test_storage_errors_name_the_file_and_the_reason(file_format, tmp_path):
         file_format.replace_metadata(missing, {})
     with pytest.raises(StorageError, match=r"cannot read: not a file$"):
         file_format.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EISDIR, "whatever"), "Is a directory"),
+        (OSError("Can't write\n  (errno = 21, error message = 'Is'...)"), "Is a directory"),
+        (OSError("Can't\n  write (errno unknown)"), "Can't write (errno unknown)"),
+        (KeyError("no 'a'", "here"), "no 'a'"),
+        (KeyError(), ""),
+    ],
+    ids=["number", "number in a text", "text", "key", "nothing"],
+)
+def test_what_failed_is_told_in_one_line(error, reason):
+    with (
+        pytest.raises(StorageError, match=r"^m: cannot write: ") as caught,
+        storage_errors(Path("m"), "write", (KeyError,)),
+    ):
+        raise error
+    assert str(caught.value) == f"m: cannot write: {reason}"
+
+
+def test_metadata_that_the_disk_refuses(file_format, tmp_path, monkeypatch):
+    path, opened = tmp_path / "file", Path.open
+    file_format.create(path, [], {"k": "1"})
+
+    def fails(self, mode="r", *args, **options):
+        if "+" in mode:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return opened(self, mode, *args, **options)
+
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(StorageError) as caught:
+        file_format.replace_metadata(path, {"k": "2"})
+    assert str(caught.value) == f"{path}: cannot write: Is a directory"
 
 
 def test_replacing_metadata_changes_its_bytes_alone(file_format, tmp_path):

@@ -254,7 +254,8 @@ def test_metadata_is_read_without_a_look_at_the_rest(tmp_path):
     assert FORMAT.read_metadata(path) == {"k": "v"}
 
 
-def test_the_layout_is_told_without_a_file(tmp_path):
+def test_the_layout_is_told_without_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "m.h5"
     entries = [Entry("a/w", DTYPES["bfloat16"], (3,)), Entry("b", FLOAT32, (10**6, 10**6))]
     offsets, size = FORMAT.layout(entries, {"k": "v"})
@@ -488,6 +489,10 @@ def test_metadata_of_a_file_that_is_none_is_not_replaced(tmp_path):
         FORMAT.replace_metadata(path, {})
     assert "\n" not in str(error.value)
     assert path.read_bytes() == b"no HDF5"
+    with h5py.File(path, "w"):
+        pass
+    with pytest.raises(StorageError, match=f"^{path}: cannot read as HDF5: .*__metadata__"):
+        FORMAT.replace_metadata(path, {})
 
 
 def test_files_need_no_locks(tmp_path):

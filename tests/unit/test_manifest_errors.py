@@ -95,6 +95,8 @@ def test_expansion_is_bounded(monkeypatch):
         list(read({"layers": [nested]}).tensors())
     flat = {"repeat": {"i": 10, "j": 100}, "layers": [layer]}
     assert len(list(read({"layers": [flat]}).tensors())) == 1000
+    straight = {"repeat": {"i": 1000}, "layers": [{**layer, "name": "w{i}"}]}
+    assert len(list(read({"layers": [straight]}).tensors())) == 1000
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,9 @@ def test_texts_that_are_refused(tmp_path):
     with pytest.raises(RequestError) as error:
         TextFile(kept, force=True, keep=kept)
     assert str(error.value) == f"{kept}: the output would replace {kept}"
+    long = tmp_path / ("a" * 300)
+    with pytest.raises(StorageError, match=f"^{long}: File name too long; choose a shorter one$"):
+        TextFile(long)
     TextFile(tmp_path / "other", keep=kept).write("other")
     TextFile(kept, force=True, keep=tmp_path / "nowhere").write("new")
     assert contents(tmp_path) == {"kept": b"new", "other": b"other"}

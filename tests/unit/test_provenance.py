@@ -7,7 +7,9 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+import initlib
 from initlib import _manifest, _provenance
+from initlib._formats import FORMATS
 from initlib._plan import make_plan
 
 LAYERS = [
@@ -46,6 +48,14 @@ def test_the_checksum_covers_everything(metadata, data):
     assert same == blanked
     added = {**metadata, "more": other}
     assert _provenance.checksum(added) != _provenance.checksum(metadata)
+
+
+def test_a_manifest_of_other_tensors_is_not_used(tmp_path, metadata):
+    path = tmp_path / "m.safetensors"
+    FORMATS["safetensors"].create(path, [], metadata)
+    with pytest.raises(initlib.RequestError) as error:
+        initlib.open(path)
+    assert str(error.value) == f"{path}: its own manifest lists other tensors than there are"
 
 
 def test_places_are_as_long_as_what_goes_there():

@@ -143,6 +143,7 @@ def test_shards_of_two_manifests_are_not_one_checkpoint(tmp_path, folder):
     found = initlib.verify(folder)
     assert (found.same, found.different) == (False, 0)
     assert found.header == "its files were made from several manifests"
+    assert initlib.manifest(folder).notes == (found.header,)
 
 
 def test_the_folder_is_a_checkpoint(folder):
