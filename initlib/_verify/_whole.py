@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from initlib._digest import UNKNOWN
 from initlib._errors import StorageError
 from initlib._formats import Format, Source
 from initlib._plan import Plan
 from initlib._provenance import Provenance, read_record
+from initlib._remote import Place
 from initlib._verify._cases import Case, reader
 from initlib._verify._layout import layout_of
 from initlib._verify._verify import Job
@@ -16,7 +15,7 @@ from initlib.initializers import FromFile
 
 
 def whole_digests(
-    path: Path,
+    path: Place,
     file_format: Format,
     plan: Plan,
     provenance: Provenance,
