@@ -15,8 +15,20 @@ from initlib._errors import RequestError
 from initlib._formats import FORMATS, SUFFIXES, Format, format_for
 from initlib._generate._job import Job, Shard
 from initlib._generate._run import make
-from initlib._output import Output, OutputFolder, Terms
+from initlib._generate._upload import Sending, upload
+from initlib._output import (
+    ObjectFile,
+    ObjectFolder,
+    Output,
+    OutputFolder,
+    Target,
+    Terms,
+    file_at,
+    folder_at,
+    is_folder,
+)
 from initlib._plan import make_plan
+from initlib._remote import Place
 from initlib._workers import (
     MEMORY,
     Progress,
@@ -57,7 +69,7 @@ class Generated:
         tensors: one row each, in the manifest's order.
     """
 
-    path: Path
+    path: Place
     files: tuple[str, ...]
     kept: tuple[str, ...]
     format: str
@@ -139,25 +151,43 @@ def generate(
     target, file_format = _target(output, loaded.source, format, copy_from, sharded=sharded)
     plan = make_plan(loaded, only=globs, allow_code=allow_code)
     parts = [plan]
-    if isinstance(target, OutputFolder):
+    if isinstance(target, OutputFolder | ObjectFolder):
         parts = _shards.split(plan, shard_size)
     jobs = [Job(part, file_format, workers, chunk_bytes, buffers) for part in parts]
     for job in jobs:
         job.plan.check(file_format, job.places)
     names = _shards.file_names(len(jobs))
-    if isinstance(target, Output):
+    if isinstance(target, Output | ObjectFile):
         names = [target.final.name]
     elif len(jobs) > 1:
         target = replace(target, index=(_shards.INDEX, _shards.index_text(parts)))
+    terms = None if dry_run else Terms(force, loaded.source, commit=commit)
+    files = _carry_out(dict(zip(names, jobs, strict=True)), target, terms, progress, resume=resume)
+    return _summary(files, target, 0.0 if dry_run else time.perf_counter() - begin)
+
+
+def _carry_out(
+    jobs: Mapping[str, Job],
+    target: Target,
+    terms: Terms | None,
+    progress: Progress | None,
+    *,
+    resume: bool,
+) -> Sequence[Shard | Sending]:
+    """Write the files of these names, unless there are no terms; return how far they are."""
+    if isinstance(target, ObjectFile | ObjectFolder):
+        sent = [Sending(job, name, target.place(name)) for name, job in jobs.items()]
+        if terms is not None:
+            upload(sent, target, terms, progress, resume=resume)
+        return sent
     claim = target.claim()
     files = [
         Shard(job, name, claim.new(number), target.place(name))
-        for number, (job, name) in enumerate(zip(jobs, names, strict=True), start=1)
+        for number, (name, job) in enumerate(jobs.items(), start=1)
     ]
-    if not dry_run:
-        terms = Terms(force, loaded.source, commit=commit)
+    if terms is not None:
         make(files, target, claim, terms, progress, resume=resume)
-    return _summary(files, target, 0.0 if dry_run else time.perf_counter() - begin)
+    return files
 
 
 def _target(
@@ -167,7 +197,7 @@ def _target(
     copy_from: str | os.PathLike[str] | None,
     *,
     sharded: bool,
-) -> tuple[Output | OutputFolder, Format]:
+) -> tuple[Target, Format]:
     """Return the file or folder to write, by default one named as the manifest, and the format.
 
     Raises:
@@ -178,21 +208,21 @@ def _target(
         chosen = format_for("", format) if format else FORMATS["safetensors"]
         output = stem if sharded else stem + chosen.suffixes[0]
     name = os.fspath(output)
-    folder = os.path.isdir(name)  # noqa: PTH112 (Path's raises where it may not look)
     if not name or copy_from == "":
         raise RequestError("expected the name of a file or folder, received an empty one")
+    folder = is_folder(name)
     hdf5 = format is not None and format_for("", format).name != "safetensors"
     if not sharded and (hdf5 or not (name.endswith("/") or folder)):
-        return Output.at(output), format_for(name, format)
+        return file_at(output), format_for(name, format)
     if hdf5:
         raise RequestError(f"{name}: a folder is of safetensors files, not of {format}")
     if Path(name).suffix.lower() in SUFFIXES and not folder:
         what = "shards" if copy_from is None else "copies of config files"
         raise RequestError(f"{name}: expected a folder's name for {what}, received a file's")
-    return OutputFolder.at(output, copy_from), FORMATS["safetensors"]
+    return folder_at(output, copy_from), FORMATS["safetensors"]
 
 
-def _summary(files: Sequence[Shard], target: Output | OutputFolder, seconds: float) -> Generated:
+def _summary(files: Sequence[Shard | Sending], target: Target, seconds: float) -> Generated:
     """Return what was done as plain data."""
     rows = tuple(
         TensorInfo(
@@ -209,7 +239,7 @@ def _summary(files: Sequence[Shard], target: Output | OutputFolder, seconds: flo
     first = files[0].job
     return Generated(
         path=target.path,
-        files=() if isinstance(target, Output) else tuple(file.name for file in files),
+        files=() if isinstance(target, Output | ObjectFile) else tuple(file.name for file in files),
         kept=tuple(file.name for file in files if file.kept),
         format=first.format.name,
         seed=first.plan.manifest.seed,

@@ -93,6 +93,11 @@ class Address:
         """Whether it is a bucket's."""
         return self.protocol in BUCKETS and "/" not in self._base.rstrip("/")
 
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written at such addresses."""
+        return self.protocol in HTTP
+
     @cached_property
     def system(self) -> Any:
         """The fsspec file system that it is in.
@@ -181,6 +186,14 @@ class Address:
         """
         found = self.call("read", lambda: self.system.cat_file(self.key, start=start, end=end))
         return bytes(found)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Make a small file, or replace one.
+
+        Raises:
+            StorageError: it can't be written.
+        """
+        self.call("write", lambda: self.system.pipe_file(self.key, data))
 
     def remove(self) -> None:
         """Remove a file, which may be gone already.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from initlib._errors import RequestError, did_you_mean
@@ -15,6 +16,7 @@ KNOWN = (*BUCKETS, *HTTP, "memory", "file")
 # The extras that bring what an address takes, beside fsspec; and its module.
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _MODULES = {"s3": "s3fs", "gs": "gcsfs", "remote": "aiohttp"}
+_LOGGERS = ("fsspec", "s3fs", "aiobotocore", "botocore", "gcsfs", "google", "asyncio")
 
 
 def file_system(protocol: str, address: str, shown: str) -> Any:
@@ -34,6 +36,9 @@ def file_system(protocol: str, address: str, shown: str) -> Any:
         import fsspec
     except ModuleNotFoundError as error:
         raise RequestError(f"{shown}: {lacking('fsspec', name)}") from error
+    for logger in _LOGGERS:
+        # What they say reaches those who listen, but isn't printed beside our own line.
+        logging.getLogger(logger).addHandler(logging.NullHandler())
     known = fsspec.available_protocols()
     if protocol not in known:
         hint = did_you_mean(protocol, KNOWN) or did_you_mean(protocol, known)
