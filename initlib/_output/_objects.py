@@ -62,15 +62,15 @@ class Uploads:
 
     def release(self) -> None:
         """Take back what was sent, if that is soon done: the process is about to end."""
-        thread = Thread(target=self._discard, daemon=True)
+        thread = Thread(target=self._discard, kwargs={"at_once": True}, daemon=True)
         thread.start()
         thread.join(LONGEST)
 
-    def _discard(self) -> None:
+    def _discard(self, *, at_once: bool = False) -> None:
         while self._open:
             _, each = self._open.popitem()
             try:
-                each.discard()
+                each.discard(at_once=at_once)
             except StorageError as error:
                 self.note = f"{error}; nobody sees it, but it takes room"
 

@@ -81,20 +81,17 @@ class Upload:
         """
         self.address.call("write", self._commit)
 
-    def discard(self) -> None:
-        """Take it back, whatever is under way.
+    def discard(self, *, at_once: bool = False) -> None:
+        """Take it back.
+
+        Args:
+            at_once: don't wait for what is on its way, since the process ends.
 
         Raises:
             StorageError: the store doesn't let go of what it has.
         """
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        # What is under way fails soon, without what it is for; or comes late, and goes then.
-        with suppress(StorageError):
-            self._discarded()
-        self._pool.shutdown()
-        self._discarded()
-
-    def _discarded(self) -> None:
+        # A part that arrives after all is taken back would stay.
+        self._pool.shutdown(wait=not at_once, cancel_futures=True)
         self.address.call("remove the unfinished upload", self._discard)
 
     def _send_part(self) -> None:
