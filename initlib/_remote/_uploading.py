@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
-from initlib._errors import StorageError
 from initlib._remote._address import Address
 from initlib._remote._failures import error_code
 

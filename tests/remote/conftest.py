@@ -54,7 +54,6 @@ def run(initgen, bucket):
     """Run the command as a user of the store does."""
 
     def run(*arguments, **env):
-        # One try by botocore's own client, for each of s3fs's.
-        return initgen(*arguments, env={**bucket.environment, "AWS_MAX_ATTEMPTS": "1", **env})
+        return initgen(*arguments, env={**bucket.environment, **env})
 
     return run

@@ -16,6 +16,8 @@ SETTINGS = {
     "AWS_SECRET_ACCESS_KEY": "not-to-be-shown",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
+    # Of botocore's own, for each of s3fs's.
+    "AWS_MAX_ATTEMPTS": "2",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
