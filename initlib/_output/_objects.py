@@ -47,9 +47,10 @@ class Uploads:
             with storage_errors(self.path):
                 yield
         finally:
+            # Until all is taken back, a second signal may find it.
             with uninterrupted():
-                HELD.remove(self)
                 self._discard()
+                HELD.remove(self)
 
     def publish(self, address: Address) -> None:
         """Let a file take its name, which another may have.
@@ -67,12 +68,12 @@ class Uploads:
         thread.join(LONGEST)
 
     def _discard(self, *, at_once: bool = False) -> None:
-        while self._open:
-            _, each = self._open.popitem()
+        for address, each in [*self._open.items()]:
             try:
                 each.discard(at_once=at_once)
             except StorageError as error:
                 self.note = f"{error}; nobody sees it, but it takes room"
+            self._open.pop(address, None)
 
 
 @dataclass(frozen=True, slots=True)
