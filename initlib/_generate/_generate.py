@@ -108,7 +108,8 @@ def generate(
     Args:
         manifest: a YAML or JSON file, ``-`` for standard input, an open text file, or a mapping.
         output: the file to write, or a folder (one that is there, or ends with "/") for a
-            safetensors file or shards and their index, under the names that transformers expects.
+            safetensors file or shards and their index, under the names that transformers expects;
+            or an address such as s3://bucket/key.
             None is the manifest's name (model, if it has none), for a file with the format's
             suffix.
         format: "safetensors" or "hdf5"; None goes by the suffix of `output`.

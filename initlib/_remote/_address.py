@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
@@ -232,8 +233,8 @@ class Address:
             try:
                 return dict(self._fresh().info(self.key))
             except FileNotFoundError as error:
-                if self.protocol in BUCKETS and (self.lacks_key or lacks_bucket(error)):
-                    bucket = self._base.partition("/")[0]
+                bucket = self._base.partition("/")[0]
+                if self.protocol in BUCKETS and self._lacks_bucket(bucket, error):
                     raise RequestError(f"{self}: there is no bucket {bucket!r}") from error
                 if reason := unlocated(error):
                     raise reason from error
@@ -241,6 +242,19 @@ class Address:
 
         found: dict[str, Any] | None = self.call("read", find)
         return found
+
+    def _lacks_bucket(self, bucket: str, error: FileNotFoundError) -> bool:
+        """Tell whether it is for want of the bucket that a file isn't there."""
+        if self.lacks_key or lacks_bucket(error):
+            return True
+        if self.protocol in ("gs", "gcs"):
+            # Google's storage doesn't say so by itself. Not everybody may ask, though.
+            with suppress(Exception):
+                try:
+                    self.system.info(bucket)
+                except FileNotFoundError:
+                    return True
+        return False
 
 
 Place: TypeAlias = Path | Address

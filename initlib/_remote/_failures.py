@@ -63,6 +63,8 @@ def _reason(error: Exception) -> str:
         return f"credentials are missing or don't work: {text}; {_HOW}"
     if isinstance(error, PermissionError):
         return f"the store refuses it: {text or 'no permission'}"
+    if isinstance(error, FileNotFoundError) and "/" in text:
+        return "there is no such file, or no such bucket"
     if isinstance(error, NotImplementedError):
         return "files at addresses of this kind don't allow it"
     if isinstance(error, TimeoutError):

@@ -109,6 +109,12 @@ def test_nothing_is_loaded_without_an_address(initgen, mlp, tmp_path):
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 
+def test_reports_are_files_of_this_machine():
+    for name in ("s3://b/x.html", Path("s3://b/x.html"), "memory://x.html"):
+        with pytest.raises(initlib.RequestError, match="expected a file of this machine, not an a"):
+            initlib.TextFile(name)
+
+
 def test_files_by_address_are_local_files(tmp_path):
     output = f"file://{tmp_path}/m n.h5"
     initlib.generate(LAYERS, output)

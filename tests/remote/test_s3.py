@@ -11,6 +11,7 @@ import pytest
 from stores import SHARDS, Fault
 
 import initlib
+from initlib._remote import _uploading
 
 # Three parts of a multipart upload.
 BIG = {"layers": [{"name": "big", "shape": [5 << 20], "initializer": "random_normal"}]}
@@ -133,6 +134,26 @@ def test_requests_that_fail_for_ever(run, bucket, big, tmp_path, fault, message)
         assert_refused(run("generate", big, "-o", address), 3, f"{address}: {message}")
     bucket.faults = []
     assert contents(bucket) == {"other": b"other"}
+
+
+def test_files_that_commit_by_themselves(bucket, big, tmp_path, monkeypatch):
+    """As Google's storage has them; those of S3 can do it, too."""
+    monkeypatch.setitem(_uploading._KINDS, "s3", _uploading.FileUpload)
+    address = f"s3://{bucket.bucket}/big.safetensors"
+
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        initlib.generate(tmp_path / big, address, commit=stop)
+    bucket.faults = [Fault(403, "PUT", "partNumber=2")]
+    with pytest.raises(initlib.StorageError, match="the store refuses it"):
+        initlib.generate(tmp_path / big, address)
+    assert contents(bucket) == {}
+    bucket.faults = []
+    initlib.generate(tmp_path / big, address)
+    initlib.generate(tmp_path / big, tmp_path / "big.safetensors")
+    assert contents(bucket) == {"big.safetensors": (tmp_path / "big.safetensors").read_bytes()}
 
 
 def test_what_can_t_be_taken_back_is_told(run, bucket, big):
