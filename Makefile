@@ -10,7 +10,8 @@ find = $(shell beside=$$(python3 -c 'import sys; print(sys.base_prefix)')/..; \
 	for p in python$(1) "$$beside"/$(1).*/bin/python "$(HOME)"/.pyenv/versions/$(1).*/bin/python; do \
 	"$$p" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(1)")' 2>/dev/null && echo "$$p" && break; done)
 OLDEST = $(call find,3.11)
-NEWER = $(foreach v,3.12 3.13 3.14,$(if $(call find,$(v)),.venv-$(v)/tested))
+PYTHONS = 3.12 3.13 3.14
+NEWER = $(foreach v,$(PYTHONS),$(if $(call find,$(v)),.venv-$(v)/tested))
 # What is run with other versions of Python and of the libraries.
 BASIC := tests/cli tests/contract tests/docs tests/golden tests/kat tests/unit
 BIN := .venv/bin

@@ -6,7 +6,9 @@ import difflib
 import errno
 import os
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
+from typing import Any
 
 # Of a message in characters: what files say is in it, which can be endless.
 MAX_MESSAGE = 2000
@@ -39,6 +41,11 @@ class ManifestError(RequestError):
         where = source if line is None else f"{source}:{line}"
         super().__init__(": ".join(part for part in (where, path, problem) if part))
         self.source, self.line, self.path, self.problem = source, line, path, problem
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell pickle how to make it again: processes send errors to each other."""
+        place = partial(ManifestError, source=self.source, path=self.path, line=self.line)
+        return place, (self.problem,)
 
 
 class StorageError(InitlibError, OSError):

@@ -75,6 +75,26 @@ def generate(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Let the manifest's own Python code run.")
     ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            help="Let workers of a cluster make the files of a folder: dask://HOST:PORT, or dask "
+            "for one on this machine. They need the same storage by the same path.",
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Make the files of one of N parts of a folder, as a job of its own on any machine "
+            "with the same storage; --finish is the last step.",
+        ),
+    ] = None,
+    finish: Annotated[
+        bool,
+        typer.Option("--finish", help="Let the files of all parts take their names, index last."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print errors, and --json, alone.")
@@ -104,6 +124,9 @@ def generate(
             resume=resume,
             dry_run=dry_run,
             allow_code=allow_code,
+            engine=engine,
+            part=part,
+            finish=finish,
             progress=progress,
             commit=_signals.commit,
         )
@@ -113,7 +136,7 @@ def generate(
     elif not quiet:
         if dry_run:
             _print_rows(done)
-        show(_summary(done, dry_run=dry_run))
+        show(_summary(done, part=part, dry_run=dry_run))
 
 
 def _as_dict(done: initlib.Generated, *, dry_run: bool) -> dict[str, Any]:
@@ -121,7 +144,7 @@ def _as_dict(done: initlib.Generated, *, dry_run: bool) -> dict[str, Any]:
     return {**dataclasses.asdict(done), "path": str(done.path), "dry_run": dry_run}
 
 
-def _summary(done: initlib.Generated, *, dry_run: bool) -> str:
+def _summary(done: initlib.Generated, *, part: str | None, dry_run: bool) -> str:
     """Return what was written, or would be, in one line."""
     from pydantic import ByteSize
 
@@ -134,6 +157,8 @@ def _summary(done: initlib.Generated, *, dry_run: bool) -> str:
         what += f", in {len(done.files):,} files"
     if done.kept:
         what += f", {len(done.kept):,} of them kept" if len(done.files) > 1 else ", kept"
+    if part is not None:
+        what = f"part {part}: {what}"
     if dry_run:
         return f"{done.path} ({done.format}) would hold {what}"
     return f"{done.path}: {what} in {done.seconds:.2f} s ({speed}/s)"

@@ -13,9 +13,10 @@ from initlib import _manifest, _shards
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError
 from initlib._formats import FORMATS, SUFFIXES, Format, format_for
-from initlib._generate._job import Job, Shard
-from initlib._generate._run import make
+from initlib._generate._job import Job, Means, Shard
+from initlib._generate._spread import Order
 from initlib._generate._upload import Sending, upload
+from initlib._generate._way import Way
 from initlib._output import (
     ObjectFile,
     ObjectFolder,
@@ -29,13 +30,7 @@ from initlib._output import (
 )
 from initlib._plan import make_plan
 from initlib._remote import Place
-from initlib._workers import (
-    MEMORY,
-    Progress,
-    buffer_bytes,
-    buffer_count,
-    thread_count,
-)
+from initlib._workers import MEMORY, Progress
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
 
@@ -97,6 +92,9 @@ def generate(
     resume: bool = False,
     dry_run: bool = False,
     allow_code: bool = False,
+    engine: Any = None,
+    part: str | tuple[int, int] | None = None,
+    finish: bool = False,
     progress: Progress | None = None,
     commit: Callable[[], None] | None = None,
 ) -> Generated:
@@ -131,6 +129,15 @@ def generate(
         dry_run: resolve and check the manifest, and write nothing; custom code is imported, but
             makes no tensor.
         allow_code: let the manifest's custom initializers run.
+        engine: what makes the files of a folder in other processes: "dask" for the Dask cluster of
+            Dask's configuration, or one on this machine; "dask://HOST:PORT" for that of a
+            scheduler; or a Dask client, or any executor like those of `concurrent.futures`, such as
+            mpi4py's. Each process needs initlib, and the output's folder and manifest's files under
+            the same path. `threads` (None is 1) and `memory` are what each file may take.
+        part: make one of several parts of a folder's files, such as "3/16", the third of sixteen.
+            Several machines may make one each, at once or one after the other. The files wait,
+            under hidden names, for `finish`.
+        finish: let the files that parts have made take their names, once all of them are there.
         progress: is called with the bytes done and the total, now and then, by one thread at a
             time.
         commit: is called when everything is whole, before the first file takes its name. What it
@@ -142,53 +149,33 @@ def generate(
             a note of the exception says so.
     """
     begin = time.perf_counter()
-    workers = thread_count(threads)
-    chunk_bytes = buffer_bytes(memory, workers)
-    buffers = buffer_count(memory, workers, chunk_bytes)
+    way = Way.of(engine, part, finish=finish)
+    threads = 1 if threads is None and engine is not None else threads
+    means = Means.of(threads, memory)
     globs = (only,) if isinstance(only, str) else tuple(only)
-    shard_size = _shards.shard_bytes(max_shard_size)
+    shard_bytes = _shards.shard_bytes(max_shard_size)
     loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
-    sharded = max_shard_size is not None or copy_from is not None
+    sharded = max_shard_size is not None or copy_from is not None or way.in_parts
     target, file_format = _target(output, loaded.source, format, copy_from, sharded=sharded)
+    way.check(target)
     plan = make_plan(loaded, only=globs, allow_code=allow_code)
-    parts = [plan]
-    if isinstance(target, OutputFolder | ObjectFolder):
-        parts = _shards.split(plan, shard_size)
-    jobs = [Job(part, file_format, workers, chunk_bytes, buffers) for part in parts]
+    plans = [plan] if isinstance(target, Output | ObjectFile) else _shards.split(plan, shard_bytes)
+    jobs = [Job(each, file_format, means) for each in plans]
     for job in jobs:
         job.plan.check(file_format, job.places)
-    names = _shards.file_names(len(jobs))
-    if isinstance(target, Output | ObjectFile):
-        names = [target.final.name]
-    elif len(jobs) > 1:
-        target = replace(target, index=(_shards.INDEX, _shards.index_text(parts)))
     terms = None if dry_run else Terms(force, loaded.source, commit=commit)
-    files = _carry_out(dict(zip(names, jobs, strict=True)), target, terms, progress, resume=resume)
-    return _summary(files, target, 0.0 if dry_run else time.perf_counter() - begin)
-
-
-def _carry_out(
-    jobs: Mapping[str, Job],
-    target: Target,
-    terms: Terms | None,
-    progress: Progress | None,
-    *,
-    resume: bool,
-) -> Sequence[Shard | Sending]:
-    """Write the files of these names, unless there are no terms; return how far they are."""
     if isinstance(target, ObjectFile | ObjectFolder):
-        sent = [Sending(job, name, target.place(name)) for name, job in jobs.items()]
-        if terms is not None:
-            upload(sent, target, terms, progress, resume=resume)
-        return sent
-    claim = target.claim()
-    files = [
-        Shard(job, name, claim.new(number), target.place(name))
-        for number, (name, job) in enumerate(jobs.items(), start=1)
-    ]
+        sent = upload(jobs, target, terms, progress, resume=resume)
+        return _summary(sent, jobs[0], target, 0.0 if dry_run else time.perf_counter() - begin)
+    shards, target = _shards_of(jobs, target)
+    shards = way.share(shards)
     if terms is not None:
-        make(files, target, claim, terms, progress, resume=resume)
-    return files
+        size = None if isinstance(target, Output) else shard_bytes
+        order = None
+        if engine is not None:
+            order = Order.of(plan, size, file_format, means, allow_code=allow_code)
+        way.go(shards, target, terms, progress, order, resume=resume)
+    return _summary(shards, jobs[0], target, 0.0 if dry_run else time.perf_counter() - begin)
 
 
 def _target(
@@ -223,7 +210,25 @@ def _target(
     return folder_at(output, copy_from), FORMATS["safetensors"]
 
 
-def _summary(files: Sequence[Shard | Sending], target: Target, seconds: float) -> Generated:
+def _shards_of(
+    jobs: Sequence[Job], target: Output | OutputFolder
+) -> tuple[Sequence[Shard], Output | OutputFolder]:
+    """Return the files that jobs make, and the target with the index of several."""
+    names = _shards.file_names(len(jobs))
+    if isinstance(target, Output):
+        names = [target.final.name]
+    elif len(jobs) > 1:
+        index = _shards.index_text([job.plan for job in jobs])
+        target = replace(target, index=(_shards.INDEX, index))
+    claim = target.claim()
+    numbered = enumerate(zip(jobs, names, strict=True), start=1)
+    shards = [Shard(n, job, name, claim.new(n), target.place(name)) for n, (job, name) in numbered]
+    return shards, target
+
+
+def _summary(
+    files: Sequence[Shard | Sending], first: Job, target: Target, seconds: float
+) -> Generated:
     """Return what was done as plain data."""
     rows = tuple(
         TensorInfo(
@@ -237,7 +242,6 @@ def _summary(files: Sequence[Shard | Sending], target: Target, seconds: float) -
         for file in files
         for i, tensor in enumerate(file.job.plan.tensors)
     )
-    first = files[0].job
     return Generated(
         path=target.path,
         files=() if isinstance(target, Output | ObjectFile) else tuple(file.name for file in files),

@@ -13,8 +13,34 @@ from initlib._interrupts import checker
 from initlib._make import Maker
 from initlib._plan import Plan
 from initlib._provenance import Provenance
-from initlib._workers import pool
+from initlib._workers import buffer_bytes, buffer_count, pool, thread_count
 from initlib._write import File, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the making of a file may take.
+
+    Attributes:
+        threads: how many make chunks, and how many others write them.
+        chunk_bytes: the most that one of them makes at a time.
+        buffers: how many chunks may be in memory.
+    """
+
+    threads: int
+    chunk_bytes: int
+    buffers: int
+
+    @classmethod
+    def of(cls, threads: int | None, memory: int | str) -> Means:
+        """Return what a user asks for: how many threads, and bytes for all buffers.
+
+        Raises:
+            RequestError: it is too little or too much.
+        """
+        count = thread_count(threads)
+        chunk_bytes = buffer_bytes(memory, count)
+        return cls(count, chunk_bytes, buffer_count(memory, count, chunk_bytes))
 
 
 @dataclass(frozen=True)
@@ -24,16 +50,12 @@ class Job:
     Attributes:
         plan: what to make.
         format: of the file.
-        threads: how many make chunks, and how many others write them.
-        chunk_bytes: the most that one of them makes at a time.
-        buffers: how many chunks may be in memory.
+        means: by which it is made.
     """
 
     plan: Plan
     format: Format
-    threads: int
-    chunk_bytes: int
-    buffers: int
+    means: Means
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -57,6 +79,7 @@ class Shard:
     """A file of the output, perhaps the only one, and how far it is.
 
     Attributes:
+        number: which it is, from 1.
         job: what makes it.
         name: its own.
         new: where it is before it takes its name.
@@ -66,6 +89,7 @@ class Shard:
         placed: whether it was, under its name.
     """
 
+    number: int
     job: Job
     name: str
     new: Path
@@ -77,7 +101,8 @@ class Shard:
 
 def write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
     """Write a new file and bring it to the disk; return the tensors' digests."""
-    maker = Maker(job.plan, job.chunk_bytes, job.threads, job.buffers)
+    threads = job.means.threads
+    maker = Maker(job.plan, job.means.chunk_bytes, threads, job.means.buffers)
     maker.prepare()
     offsets = job.format.create(path, job.plan.entries, job.places)
     check = checker()
@@ -87,8 +112,8 @@ def write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
         advance(nbytes)
 
     with closing(File(path, job.plan.nbytes)) as file:
-        writer = Writer(maker, offsets, file, job.threads, told)
-        with pool(2 * job.threads, path) as executor:
+        writer = Writer(maker, offsets, file, threads, told)
+        with pool(2 * threads, path) as executor:
             digests = writer.write_all(executor)
         file.check()
         job.format.replace_metadata(file.itself, job.provenance.metadata(digests))

@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from initlib import _shards
 from initlib._formats import storage_errors
 from initlib._generate._job import Job
 from initlib._interrupts import checker
@@ -45,6 +46,27 @@ class Sending:
 
 
 def upload(
+    jobs: Sequence[Job],
+    target: ObjectFile | ObjectFolder,
+    terms: Terms | None,
+    progress: Progress | None,
+    *,
+    resume: bool,
+) -> list[Sending]:
+    """Send the files that jobs make, unless there are no terms; return how far they are."""
+    names = _shards.file_names(len(jobs))
+    if isinstance(target, ObjectFile):
+        names = [target.path.name]
+    elif len(jobs) > 1:
+        index = _shards.index_text([job.plan for job in jobs])
+        target = replace(target, index=(_shards.INDEX, index))
+    files = [Sending(job, name, target.place(name)) for job, name in zip(jobs, names, strict=True)]
+    if terms is not None:
+        _run(files, target, terms, progress, resume=resume)
+    return files
+
+
+def _run(
     files: Sequence[Sending],
     target: ObjectFile | ObjectFolder,
     terms: Terms,
@@ -83,7 +105,8 @@ def _find_whole(files: Sequence[Sending]) -> None:
     for file in files:
         job = file.job
         what = file.final, job.format, job.plan, job.provenance
-        file.digests = whole_digests(*what, threads=job.threads, chunk_bytes=job.chunk_bytes)
+        threads, chunk_bytes = job.means.threads, job.means.chunk_bytes
+        file.digests = whole_digests(*what, threads=threads, chunk_bytes=chunk_bytes)
         file.kept = file.placed = file.digests is not None
 
 
@@ -123,15 +146,15 @@ def _send_all(
 
 def _send(file: Sending, uploads: Uploads, advance: Callable[[int], None]) -> list[str]:
     """Make a file and send it, but for letting it take its name; return the tensors' digests."""
-    job, check = file.job, checker()
-    maker = Maker(job.plan, job.chunk_bytes, job.threads, job.buffers)
+    job, means, check = file.job, file.job.means, checker()
+    maker = Maker(job.plan, means.chunk_bytes, means.threads, means.buffers)
     maker.prepare()
 
     def told(nbytes: int) -> None:
         check()
         advance(nbytes)
 
-    with pool(2 * job.threads) as executor:
+    with pool(2 * means.threads) as executor:
         digests = _digests(job, maker, told, executor)
         with tempfile.TemporaryDirectory(prefix="initgen-") as folder:
             skeleton = Path(folder) / "skeleton"
@@ -152,7 +175,7 @@ def _send(file: Sending, uploads: Uploads, advance: Callable[[int], None]) -> li
 def _digests(job: Job, maker: Maker, told: Callable[[int], None], executor: Executor) -> list[str]:
     """Make everything once, for the digests."""
     offsets, _ = job.format.layout(job.plan.entries, job.places)
-    return Writer(maker, offsets, Nowhere(), job.threads, told).write_all(executor)
+    return Writer(maker, offsets, Nowhere(), job.means.threads, told).write_all(executor)
 
 
 def _compare(job: Job, before: Sequence[str], after: Sequence[str]) -> None:

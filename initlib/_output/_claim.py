@@ -7,8 +7,8 @@ import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +23,8 @@ from initlib._output._storage import storage_errors, sync
 LONGEST = 200
 # How file systems say that they have no locks.
 NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+# How the names of parts' claims end.
+PART = r"\.part-\d+-of-\d+"
 
 
 class Held(Protocol):
@@ -57,6 +59,7 @@ class Claim:
         folder: where the hidden files are.
         name: of the target in it.
         make_folder: make the folder, if it isn't there.
+        whole: the claim to the target of which this is one to a part.
         kept: hidden files that stay when the run fails.
         note: what else is to be told when it does.
     """
@@ -65,6 +68,7 @@ class Claim:
     folder: Path
     name: str
     make_folder: bool = False
+    whole: Claim | None = None
     kept: set[Path] = field(default_factory=set)
     note: str | None = None
     _lock_fd: int = -1
@@ -81,9 +85,25 @@ class Claim:
         name = os.fsencode(self.name)
         return self.name if len(name) <= LONGEST else blake3(name).hexdigest(length=16)
 
+    def part(self, number: int, count: int) -> Claim:
+        """Return the right to write one of so many parts of the target.
+
+        Whoever holds it keeps out those who write the same part, or the whole.
+        """
+        return replace(self, name=f"{self.name}.part-{number}-of-{count}", whole=self, kept=set())
+
     def new(self, number: int) -> Path:
-        """Return the place of a new file of data before it takes its name."""
+        """Return the place of a new file of data that is whole, before it takes its name."""
         return self.folder / f".initgen-{self._stem}-{number}.tmp"
+
+    def unfinished(self, number: int, token: str = "new") -> Path:  # noqa: S107
+        """Return the place of the same until it is whole; several may make it, each by a token."""
+        return self.folder / f".initgen-{self._stem}-{number}.{token}.tmp"
+
+    @property
+    def order(self) -> Path:
+        """The file that tells other processes what they are to make, as long as they are to."""
+        return self.new(0)
 
     def beside(self, number: int) -> Path:
         """Return the place of a new file that goes with the data, likewise."""
@@ -96,17 +116,20 @@ class Claim:
         Raises:
             StorageError: another run holds it, or something inside went wrong with a file.
         """
-        hidden = re.compile(
-            re.escape(f"{self.folder}/.initgen-{self._stem}") + r"(-x?\d+\.tmp|\.lock): "
-        )
-        with storage_errors(self.path, hidden):
+        with self.errors():
             try:
                 with uninterrupted():
                     self._take()
                     HELD.append(self)
+                    self._check_others()
                 yield
             finally:
                 self.release()
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Let what goes wrong with hidden files be an error of the target."""
+        hidden = re.escape(f"{self.folder}/.initgen-") + r"[^/]*?\.(tmp|lock): "
+        return storage_errors(self.path, re.compile(hidden))
 
     def clear(self) -> None:
         """Remove hidden files that aren't to be kept: what runs left that were killed.
@@ -114,15 +137,28 @@ class Claim:
         Before this, whatever fails leaves them as they are; from here on the claim's end does this.
         """
         self._cleared = True
-        own = re.compile(re.escape(f".initgen-{self._stem}-") + r"x?\d+\.tmp")
+        # Whoever begins to make something looks for this afterwards.
+        if self.order.exists():
+            self.order.unlink(missing_ok=True)
+        stem, part = re.escape(f".initgen-{self._stem}"), "" if self.whole else f"({PART})?"
+        own = re.compile(rf"{stem}({part}-x?\d+(\.\w+)?\.tmp|{PART}\.lock)")
         for name in os.listdir(self.folder):  # noqa: PTH208
             if own.fullmatch(name) and self.folder / name not in self.kept:
                 (self.folder / name).unlink(missing_ok=True)
 
-    def keep(self, path: Path) -> None:
-        """Let a hidden file that is whole outlive whatever happens, a power cut too."""
-        sync(self.folder)
-        self.kept.add(path)
+    def finish(self, unfinished: Path, number: int, *, keep: bool) -> None:
+        """Let a file that is whole and on the disk have the place of such.
+
+        Args:
+            unfinished: where it is.
+            number: which it is.
+            keep: let it outlive whatever happens, a power cut too.
+        """
+        new = (self.whole or self).new(number)
+        unfinished.replace(new)
+        if keep:
+            sync(self.folder)
+            self.kept.add(new)
 
     def begin(self, new: Iterable[Path]) -> None:
         """Let all new files stay, as the first of them, or something old, has lost its place."""
@@ -202,7 +238,7 @@ class Claim:
                     # Whoever comes next finds the file.
                     return fd
                 os.close(fd)
-                raise self._refused(error) from error
+                raise self._refused(error, self.lock) from error
             if self._is_there(fd):
                 return fd
             # Whoever held it has just removed it.
@@ -226,12 +262,29 @@ class Claim:
                     # Another user's run was killed. Most file systems lock what can be read.
                     return os.open(self.lock, flags & ~os.O_RDWR), False
 
-    def _refused(self, error: OSError) -> Exception:
+    def _check_others(self) -> None:
+        """Raise StorageError if the whole is being written by another run, or here a part of it."""
+        locks = [self.whole.lock] if self.whole else []
+        if not self.whole:
+            part = re.compile(re.escape(f".initgen-{self._stem}") + PART + r"\.lock")
+            names = os.listdir(self.folder)  # noqa: PTH208
+            locks = [self.folder / name for name in names if part.fullmatch(name)]
+        for lock in locks:
+            with suppress(FileNotFoundError):
+                fd = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except OSError as error:
+                    raise self._refused(error, lock) from error
+                finally:
+                    os.close(fd)
+
+    def _refused(self, error: OSError, lock: Path) -> Exception:
         if isinstance(error, BlockingIOError):
             return StorageError(f"{self.path}: another run of initgen is writing it")
         if error.errno in NO_LOCKS:
             return StorageError(
                 f"{self.path}: another run is writing it, or was killed, which can't be told apart "
-                f"on this file system; if none is, delete {self.lock}"
+                f"on this file system; if none is, delete {lock}"
             )
         return error

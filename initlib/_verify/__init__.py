@@ -2,6 +2,6 @@
 
 from initlib._verify._verdicts import TensorVerdict
 from initlib._verify._verify import Verified, verify
-from initlib._verify._whole import whole_digests
+from initlib._verify._whole import OtherFileError, recorded, whole_digests
 
-__all__ = ["TensorVerdict", "Verified", "verify", "whole_digests"]
+__all__ = ["OtherFileError", "TensorVerdict", "Verified", "recorded", "verify", "whole_digests"]

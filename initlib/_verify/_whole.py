@@ -2,16 +2,80 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from initlib._digest import UNKNOWN
 from initlib._errors import StorageError
 from initlib._formats import Format, Source
 from initlib._plan import Plan
-from initlib._provenance import Provenance, read_record
+from initlib._provenance import Provenance, Record, read_record
 from initlib._remote import Place
 from initlib._verify._cases import Case, reader
 from initlib._verify._layout import layout_of
 from initlib._verify._verify import Job
+from initlib._version import __version__
 from initlib.initializers import FromFile
+
+
+class Recorded(NamedTuple):
+    """What a file says of the values of a plan's tensors, in the plan's order.
+
+    Attributes:
+        digests: of each.
+        offsets: the byte of the file at which each begins.
+    """
+
+    digests: list[str]
+    offsets: list[int]
+
+
+class OtherFileError(Exception):
+    """A file isn't the one that a plan makes; the message is a phrase."""
+
+
+def recorded(path: Place, file_format: Format, plan: Plan, provenance: Provenance) -> Recorded:
+    """Return the digests of a plan's tensors, as the file of that plan records them.
+
+    It is that if every byte beside the values is as the plan has it: so manifest, seed, versions,
+    tensors, dtypes, shapes and the hashes of custom code. The values aren't looked at.
+
+    Args:
+        path: the file.
+        file_format: which it is to have.
+        plan: what is to be in it.
+        provenance: the plan's.
+
+    Raises:
+        OtherFileError: it isn't.
+        StorageError: it is by its metadata, but can't be read.
+    """
+    try:
+        metadata = file_format.read_metadata(path)
+        record = read_record(metadata)
+    except (StorageError, ValueError) as error:
+        raise OtherFileError(str(error)) from error
+    if record is None:
+        raise OtherFileError("it doesn't say how it was made")
+    known = record.digests
+    digests = [known.get(tensor.entry.name, UNKNOWN) for tensor in plan.tensors]
+    if UNKNOWN in digests or metadata != provenance.metadata(digests):
+        raise OtherFileError(_difference(record, plan, provenance))
+    layout = layout_of(path, file_format, plan.entries, metadata)
+    if not layout.same:
+        raise OtherFileError("its header isn't as it was written")
+    return Recorded(digests, layout.offsets)
+
+
+def _difference(record: Record, plan: Plan, provenance: Provenance) -> str:
+    """Say how a file is another than that of a plan."""
+    if record.version != __version__:
+        return f"it was made by initgen {record.version}, and this is {__version__}"
+    if record.manifest_sha256 != provenance.manifest_sha256:
+        one, other = record.manifest_sha256[:12], provenance.manifest_sha256[:12]
+        return f"it was made from another manifest (SHA-256 {one}..., not {other}...)"
+    if record.tensors.keys() != {tensor.entry.name for tensor in plan.tensors}:
+        return "it has other tensors: it was made with another --max-shard-size or --only"
+    return "it was made otherwise: by other code of the manifest's own, or it was changed"
 
 
 def whole_digests(
@@ -25,9 +89,8 @@ def whole_digests(
 ) -> list[str] | None:
     """Return the digests of a plan's tensors in a file; None if it isn't the file of that plan.
 
-    It is if every byte beside the values is as the plan has it (so manifest, seed, versions,
-    tensors, dtypes, shapes and the hashes of custom code), and the values have the digests that it
-    records. Nothing is made again, so tensors from other files, which may have changed, don't pass.
+    It is if `recorded` finds it to be, and the values have the digests that it records.
+    Nothing is made again, so tensors from other files, which may have changed, don't pass.
 
     Args:
         path: the file, which need not be there.
@@ -43,20 +106,11 @@ def whole_digests(
     if not path.is_file() or any(isinstance(t.initializer, FromFile) for t in plan.tensors):
         return None
     try:
-        metadata = file_format.read_metadata(path)
-        record = read_record(metadata)
-    except (StorageError, ValueError):
+        digests, offsets = recorded(path, file_format, plan, provenance)
+    except OtherFileError:
         return None
-    if record is None:
-        return None
-    known = record.digests
-    digests = [known.get(tensor.entry.name, UNKNOWN) for tensor in plan.tensors]
-    if UNKNOWN in digests or metadata != provenance.metadata(digests):
-        return None
-    layout = layout_of(path, file_format, plan.entries, metadata)
-    if not layout.same:
-        return None
+    known = {t.entry.name: digest for t, digest in zip(plan.tensors, digests, strict=True)}
     with Source.open(path) as source:
-        case = Case(plan, reader(source, plan.entries, layout.offsets), layout.offsets, known)
+        case = Case(plan, reader(source, plan.entries, offsets), offsets, known)
         verdicts = Job(case, threads, chunk_bytes, None).verdicts(quick=True)
         return digests if all(verdict.same for verdict in verdicts) else None

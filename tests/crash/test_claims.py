@@ -137,7 +137,7 @@ def test_what_a_killed_run_left_goes_with_the_next(another, tmp_path, output):
     process.wait()
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if hidden(path)}
     stem = ".initgen-x.h5" if output == "x.h5" else "m/.initgen-model.safetensors"
-    assert left == {f"{stem}.lock", f"{stem}-1.tmp"}
+    assert left == {f"{stem}.lock", f"{stem}-1.new.tmp"}
     # Another target's, and what only looks alike, stay.
     others = [".initgen-y.h5-1.tmp", ".initgen-x.h5-1-1.tmp", ".initgen-x.h5-1.tmp.txt", "x.tmp"]
     for name in others:
@@ -162,7 +162,7 @@ def test_long_names_have_locks_too(tmp_path):
     def look(done, total):
         lock, new = sorted(names(tmp_path), key=len)
         assert lock.endswith(".lock")
-        assert new.endswith("-1.tmp")
+        assert new.endswith("-1.new.tmp")
 
     initlib.generate(MANIFEST, path, progress=look)
     assert names(tmp_path) == [path.name]
@@ -269,5 +269,5 @@ def test_abandon_removes_what_is_under_way(tmp_path):
 
     with pytest.raises(initlib.StorageError):
         initlib.generate(MANIFEST, tmp_path / "x.h5", progress=look)
-    assert seen == [[".initgen-x.h5-1.tmp", ".initgen-x.h5.lock"], []]
+    assert seen == [[".initgen-x.h5-1.new.tmp", ".initgen-x.h5.lock"], []]
     initlib.abandon()

@@ -81,7 +81,7 @@ def test_shards_that_are_kept_are_on_the_disk(stage, server):
     found = moments(stage.folder, stage.old, events)
     begun = [number for number, event in enumerate(events) if event[0] == "write"]
     for number, shard in enumerate(range(1, 4)):
-        name = f"m/.initgen-model.safetensors-{shard}.tmp"
+        name = f"m/.initgen-model.safetensors-{shard}.new.tmp"
         first = next(i for i in begun if events[i][1].endswith(name))
         for state, whole in found[first]:
             assert len(whole.intersection(state.values())) == number

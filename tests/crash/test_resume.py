@@ -305,8 +305,7 @@ def test_progress_counts_what_is_kept(folder):
     generate(folder, 3, resume=True)
     told = []
     done = generate(folder, resume=True, progress=lambda *args: told.append(args))
-    sizes = [sum(t.nbytes for t in done.tensors[i : i + 2]) for i in (0, 2, 4)]
-    assert [now for now, _ in told][:3] == [sum(sizes[:i]) for i in (1, 2, 3)]
+    assert told[0][0] == sum(tensor.nbytes for tensor in done.tensors[:6])
     assert told[-1] == (done.nbytes, done.nbytes)
 
 
@@ -332,6 +331,8 @@ def test_publishing_that_fails_can_be_gone_on_with(folder, whole, monkeypatch, n
     old, replace, done = contents(folder), type(folder).replace, []
 
     def failing(self, target):
+        if ".new." in self.name:
+            return replace(self, target)
         if len(done) == number:
             raise OSError(5, "Input/output error")
         done.append(target)
@@ -359,6 +360,8 @@ def test_publishing_isn_t_interrupted(tmp_path, monkeypatch, stopped):
     sizes = {"max_shard_size": SIZE if stopped == "m" else None}
 
     def interrupted(self, target):
+        if ".new." in self.name:
+            return replace(self, target)
         signal.raise_signal(signal.SIGINT)
         monkeypatch.undo()
         return replace(self, target)

@@ -165,5 +165,5 @@ def test_commands(monkeypatch, folder, command):
 
 def test_the_readme_names_every_file():
     linked = set(re.findall(r"\]\(([^)]+)\)", (EXAMPLES / "README.md").read_text()))
-    files = (path for path in EXAMPLES.rglob("*") if path.suffix in {".py", ".yaml"})
+    files = (path for path in EXAMPLES.rglob("*") if path.suffix in {".py", ".sh", ".yaml"})
     assert linked == {path.relative_to(EXAMPLES).as_posix() for path in files}

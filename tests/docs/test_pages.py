@@ -9,6 +9,7 @@ from pages import ROOT, run_page, run_python
 # What a reader has before the first block of a page: the examples, and for some pages a file.
 PAGES = {
     "README.md": "",
+    "docs/clusters.md": "",
     "docs/describe.md": "",
     "docs/format.md": 'import initlib; initlib.generate({"layers": []}, "model.safetensors")',
     "docs/models.md": "",

@@ -210,7 +210,7 @@ def test_the_temporary_file_goes_meanwhile(faulty, tmp_path, target, change):
         target,
         f"""
     for name in os.listdir({str(folder)!r}):
-        if name.startswith('.initgen') and name.endswith('-1.tmp'):
+        if name.startswith('.initgen') and name.endswith('-1.new.tmp'):
             path = os.path.join({str(folder)!r}, name)
             os.unlink(path)
             {step}

@@ -109,6 +109,14 @@ def test_nothing_is_loaded_without_an_address(initgen, mlp, tmp_path):
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 
+@pytest.mark.parametrize("options", [{"engine": "dask"}, {"part": "1/2"}, {"finish": True}])
+def test_files_at_addresses_are_made_by_one_process(options):
+    with pytest.raises(
+        initlib.RequestError, match=r"^memory://d/: --engine, --part and --finish a"
+    ):
+        initlib.generate(LAYERS, "memory://d/", **options)
+
+
 def test_reports_are_files_of_this_machine():
     for name in ("s3://b/x.html", Path("s3://b/x.html"), "memory://x.html"):
         with pytest.raises(initlib.RequestError, match="expected a file of this machine, not an a"):

@@ -129,7 +129,7 @@ class Stage:
             assert any(all(visible.get(n) == run[n] for n in listed) for run in runs)
         loadable = self.old and all(visible.get(name) == data for name, data in self.old.items())
         data = {name: data for name, data in self.new.items() if not name.endswith(".json")}
-        waiting = [found[name] for name in found if hidden(name)]
+        waiting = [found[name] for name in found if hidden(name) and ".new." not in name]
         if self.old and not loadable:
             # The old one goes only when all of the new one is there.
             assert all(name in whole or content in waiting for name, content in data.items())

@@ -194,3 +194,23 @@ def test_nothing_to_write_is_written(tmp_path):
     done = initlib.generate({"layers": []}, tmp_path / "m.safetensors")
     assert (done.parameters, done.nbytes, done.tensors) == (0, 0, ())
     assert load_file(tmp_path / "m.safetensors") == {}
+
+
+CODE = """\
+import initlib
+def f(shape, dtype=None):
+    return initlib.random.normal(shape).astype(dtype)
+"""
+
+
+def test_what_code_draws_depends_on_the_seed_and_the_name_alone(tmp_path):
+    (tmp_path / "c.py").write_text(CODE)
+    layers = [{"name": name, "shape": [4], "initializer": "c.py:f"} for name in "abc"]
+    made = []
+    for seed, some in ((1, layers), (1, layers[::-1]), (2, layers)):
+        path = tmp_path / "m.json"
+        path.write_text(json.dumps({"seed": seed, "layers": some}))
+        initlib.generate(path, tmp_path / "m.safetensors", allow_code=True, force=True)
+        made.append({n: t.tobytes() for n, t in load_file(tmp_path / "m.safetensors").items()})
+    assert made[0] == made[1]
+    assert len({value for each in (made[0], made[2]) for value in each.values()}) == 6

@@ -1,5 +1,6 @@
 """initlib._formats._hdf5: groups, datasets, types, and other people's files."""
 
+import fcntl
 import subprocess
 import sys
 from contextlib import closing
@@ -13,6 +14,7 @@ import pytest
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, EntryError, Source
+from initlib._formats._hdf5 import MAX_DEPTH
 
 FORMAT = FORMATS["hdf5"]
 FLOAT32 = DTYPES["float32"]
@@ -456,3 +458,42 @@ def test_memory_for_chunks_is_bounded(tmp_path, shape, chunks):
         check=True,
     )
     assert int(run.stdout) < 76 << 10  # KiB: what chunks may take, a buffer, and h5py itself
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("a/../b", "in HDF5 the parts of a name between slashes cannot be empty, '.' or '..'"),
+        ("a\0b", "an HDF5 name cannot have a NUL character"),
+        ("/".join("a" * (MAX_DEPTH + 1)), f"expected groups at most {MAX_DEPTH} deep"),
+        ("b/c", "'b' is a tensor too, but here a group of tensors"),
+    ],
+    ids=["dots", "NUL", "deep", "group"],
+)
+def test_what_is_wrong_with_a_name_is_told(name, problem):
+    fine = Entry("/".join("b" * MAX_DEPTH), FLOAT32, (1,))
+    FORMAT.check([fine], {})
+    with pytest.raises(EntryError) as error:
+        FORMAT.check([Entry("b", FLOAT32, ()), Entry(name, FLOAT32, ())], {})
+    assert str(error.value) == f"tensor {name!r}: {problem}"
+    assert (error.value.index, error.value.problem) == (1, problem)
+
+
+def test_metadata_of_a_file_that_is_none_is_not_replaced(tmp_path):
+    path = tmp_path / "m.h5"
+    with pytest.raises(StorageError, match=f"^{path}: cannot read: "):
+        FORMAT.replace_metadata(path, {})
+    path.write_bytes(b"no HDF5")
+    with pytest.raises(StorageError, match=f"^{path}: cannot read as HDF5: ") as error:
+        FORMAT.replace_metadata(path, {})
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == b"no HDF5"
+
+
+def test_files_need_no_locks(tmp_path):
+    path = tmp_path / "m.h5"
+    make(path, [Entry("a", FLOAT32, (3,))], {"k": "1"})
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        FORMAT.replace_metadata(path, {"k": "2"})
+        assert FORMAT.read_metadata(path) == {"k": "2"}

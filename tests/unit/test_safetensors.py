@@ -192,3 +192,47 @@ def test_the_layout_is_told_without_a_file(tmp_path):
     path = tmp_path / "m.safetensors"
     offsets = FORMAT.create(path, entries, {"k": "v"})
     assert FORMAT.layout(entries, {"k": "v"}) == (offsets, path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "problem"),
+    [
+        ({"a": ("U8", [2], [1, 3])}, "tensor 'a' starts at byte 1 of the data, not 0"),
+        ({"a": ("U8", [2], [0, 2])}, "expected {size} bytes, got {got}"),
+        ({"a": ("U8", [2], [0, 3])}, "tensor 'a' has 3 bytes for U8 of shape [2]"),
+        ({"a": ("U8", [True], [0, 1])}, "tensor 'a' has no proper dtype, shape and data_offsets"),
+        ({"a": ("F64", [0, 2**62], [0, 8])}, "tensor 'a' has 8 bytes for F64 of shape [0, 4611"),
+        ({"\udc80": ("U8", [3], [0, 3])}, "the name '\\udc80' is not valid Unicode"),
+    ],
+)
+def test_what_is_wrong_is_told(tmp_path, tensors, problem):
+    path = tmp_path / "m.safetensors"
+    table = {
+        name: {"dtype": code, "shape": shape, "data_offsets": offsets}
+        for name, (code, shape, offsets) in tensors.items()
+    }
+    header = json.dumps(table).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"123")
+    problem = problem.format(size=8 + len(header) + 2, got=8 + len(header) + 3)
+    with pytest.raises(StorageError) as error:
+        FORMAT.read(path)
+    start = f"{path}: not a safetensors file, or damaged: {problem}"
+    assert str(error.value)[: len(start)] == start
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"1234567", "it has only 7 bytes"),
+        (bytes(8), "Expecting value: line 1 column 1 (char 0)"),
+        (b"\x09" + bytes(15), "bad header length: 9 bytes in a file of 16"),
+        (b"\xff" * 8, f"bad header length: {2**64 - 1} bytes, more than {MAX_HEADER}"),
+        (b"\x02" + bytes(7) + b"[]", "its header is not a JSON object"),
+    ],
+)
+def test_headers_that_are_none(tmp_path, data, problem):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(StorageError) as error:
+        FORMAT.read(path)
+    assert str(error.value) == f"{path}: not a safetensors file, or damaged: {problem}"

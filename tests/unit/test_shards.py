@@ -257,7 +257,8 @@ def test_the_index_is_the_last_to_appear(folder, monkeypatch):
     replace = type(folder).replace
 
     def watched(self, target):
-        seen.append((target.name, sorted(path.name for path in folder.glob("*.index.json"))))
+        if not target.name.startswith("."):
+            seen.append((target.name, sorted(path.name for path in folder.glob("*.index.json"))))
         return replace(self, target)
 
     monkeypatch.setattr(type(folder), "replace", watched)
@@ -320,3 +321,27 @@ def test_the_manifest_is_not_replaced(tmp_path, folder):
 
 def test_shards_are_of_the_usual_size_where_none_is_given():
     assert _shards.shard_bytes(None) == 5 * 10**9
+
+
+def test_a_shard_may_be_full_and_names_have_so_many_digits(monkeypatch):
+    layers = [
+        {"name": f"t{i}", "shape": [5], "dtype": "uint8", "initializer": "zeros"} for i in range(4)
+    ]
+    plan = make_plan(_manifest.read({"layers": layers}))
+    monkeypatch.setattr(_shards, "MOST", 2)
+    assert [shard.nbytes for shard in _shards.split(plan, 10)] == [10, 10]
+    message = "^expected at most 2 shards, not 4: larger ones$"
+    with pytest.raises(initlib.RequestError, match=message):
+        _shards.split(plan, 5)
+
+
+def test_the_index_is_that_of_the_hub_and_sorted():
+    layers = [
+        {"name": name, "shape": [2], "dtype": "int16", "initializer": "zeros"} for name in "ba"
+    ]
+    shards = _shards.split(make_plan(_manifest.read({"layers": layers})), 4)
+    assert _shards.index_text(shards) == (
+        '{\n  "metadata": {\n    "total_parameters": 4,\n    "total_size": 8\n  },\n'
+        '  "weight_map": {\n    "a": "model-00002-of-00002.safetensors",\n'
+        '    "b": "model-00001-of-00002.safetensors"\n  }\n}\n'
+    )

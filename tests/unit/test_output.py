@@ -1,0 +1,161 @@
+"""initlib._output: what takes its name, on what terms, and what is taken back."""
+
+import errno
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import initlib
+from initlib import RequestError, StorageError, TextFile
+from initlib._output import _file, _storage
+
+LAYERS = [{"name": f"t{i}", "shape": [100], "initializer": "ones"} for i in range(3)]
+SHARDS = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]
+
+
+def generate(folder, seed=1, **options):
+    manifest = {"seed": seed, "layers": LAYERS, "metadata": {"seed": str(seed)}}
+    return initlib.generate(manifest, folder, max_shard_size=400, **options)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_text_is_written_in_utf_8(tmp_path):
+    path = tmp_path / "a.html"
+    TextFile(path).write("é\n\udc80")
+    assert contents(tmp_path) == {"a.html": b"\xc3\xa9\n?"}
+    with pytest.raises(RequestError, match=rf"^{path} exists; --force \(in Python force=True\)"):
+        TextFile(path)
+    TextFile(path, force=True).write("new")
+    assert contents(tmp_path) == {"a.html": b"new"}
+
+
+def test_a_text_replaces_a_link_and_not_what_it_leads_to(tmp_path):
+    (tmp_path / "far").write_text("far")
+    (tmp_path / "link").symlink_to("far")
+    TextFile(tmp_path / "link", force=True).write("new")
+    assert contents(tmp_path) == {"far": b"far", "link": b"new"}
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_texts_that_are_refused(tmp_path):
+    with pytest.raises(RequestError) as error:
+        TextFile(tmp_path)
+    assert str(error.value) == f"{tmp_path}: expected a file's name, received a folder's"
+    kept = tmp_path / "kept"
+    kept.write_text("kept")
+    with pytest.raises(RequestError) as error:
+        TextFile(kept, force=True, keep=kept)
+    assert str(error.value) == f"{kept}: the output would replace {kept}"
+    TextFile(tmp_path / "other", keep=kept).write("other")
+    TextFile(kept, force=True, keep=tmp_path / "nowhere").write("new")
+    assert contents(tmp_path) == {"kept": b"new", "other": b"other"}
+
+
+def test_a_text_that_appears_meanwhile_stays(tmp_path):
+    path = tmp_path / "a.html"
+    file = TextFile(path)
+    path.write_text("another's")
+    with pytest.raises(RequestError, match=f"^{path} exists"):
+        file.write("ours")
+    assert contents(tmp_path) == {"a.html": b"another's"}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: TextFile(path).write("new"),
+        lambda path: initlib.generate({"layers": LAYERS}, path),
+    ],
+    ids=["text", "weights"],
+)
+def test_a_folder_that_is_not_synced_is_told(tmp_path, monkeypatch, write):
+    def fails(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(_file, "sync", fails)
+    path = tmp_path / "new.h5"
+    with pytest.raises(StorageError, match=f"^{path}: ") as error:
+        write(path)
+    (note,) = error.value.__notes__
+    assert note == "the new file has its name, but may be lost if the power fails"
+    assert list(contents(tmp_path)) == ["new.h5"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("step", range(4))
+def test_all_files_take_their_names_or_none(tmp_path, monkeypatch, step, links):
+    """The step-th file cannot take its name: those before it give theirs back."""
+    folder = tmp_path / "m"
+    generate(folder)
+    (folder / SHARDS[1]).rename(tmp_path / "far")
+    (folder / SHARDS[1]).symlink_to(tmp_path / "far")
+    before, replace, taken = contents(folder), Path.replace, []
+
+    def fails(self, target):
+        if not target.name.startswith("."):
+            # What has a name keeps it until the new file takes it, where a file may have two.
+            if links and len(taken) < step:
+                assert target.exists() or target.suffix == ".json"
+            taken.append(target.name)
+            if len(taken) == step + 1:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return replace(self, target)
+
+    def no_links(*args, **options):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "replace", fails)
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(StorageError, match=f"^{folder}: Input/output error"):
+        generate(folder, seed=2, force=True)
+    assert contents(folder) == before
+    assert taken[: step + 1] == [*SHARDS, "model.safetensors.index.json"][: step + 1]
+    assert (folder / SHARDS[1]).readlink() == tmp_path / "far"
+    monkeypatch.setattr(Path, "replace", replace)
+    generate(folder, seed=2, force=True)
+    generate(tmp_path / "other", seed=2)
+    assert contents(folder) == contents(tmp_path / "other")
+
+
+def test_a_folder_in_the_place_of_a_shard(tmp_path):
+    place = tmp_path / "model.safetensors"
+    place.mkdir()
+    with pytest.raises(RequestError) as error:
+        generate(tmp_path, force=True)
+    assert str(error.value) == f"{place}: expected a file, but it is a folder"
+
+
+def test_the_disk_that_is_asked_is_that_of_the_output(tmp_path, monkeypatch):
+    asked = []
+
+    def usage(folder):
+        asked.append(folder)
+        return SimpleNamespace(total=100, free=0)
+
+    monkeypatch.setattr(_storage.shutil, "disk_usage", usage)
+    for folder, expected in ((tmp_path, tmp_path), (tmp_path / "m" / "new", tmp_path / "m")):
+        (tmp_path / "m").mkdir(exist_ok=True)
+        with pytest.raises(StorageError, match=rf"^{folder}: .* needed, .* disk of {folder}"):
+            generate(folder)
+        assert asked.pop() in (folder, expected)
+
+
+def test_a_companion_is_compared_byte_for_byte(tmp_path):
+    for name, text in (("source", '{"a": 1}'), ("m", '{"a": 2}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(text)
+        os.utime(tmp_path / name / "config.json", (1, 1))
+    with pytest.raises(RequestError, match=r"config\.json exists; --force"):
+        generate(tmp_path / "m", resume=True, copy_from=tmp_path / "source")
+    (tmp_path / "m" / "config.json").write_text('{"a": 1}')
+    generate(tmp_path / "m", resume=True, copy_from=tmp_path / "source")
+    # Weights into the very folder that the files come from: there is nothing to copy.
+    inode = (tmp_path / "source" / "config.json").stat().st_ino
+    generate(tmp_path / "source", copy_from=tmp_path / "source")
+    assert (tmp_path / "source" / "config.json").stat().st_ino == inode
