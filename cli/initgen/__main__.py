@@ -29,15 +29,12 @@ def main() -> None:
         _signals.watch()
         _open_standard_streams()
         _run()
-    except (SystemExit, KeyboardInterrupt) as error:
-        # typer makes an exit of an interrupt.
+    except BaseException as error:
         stopped = _signals.stopped(error)
-        if isinstance(error.__context__, BrokenPipeError):
-            # A reader of help that has had enough is no error.
-            sys.exit(0)
         if stopped is None:
-            raise
-        _fail(stopped.message(), 128 + stopped.number)
+            _end(error)
+        else:
+            _fail(*stopped)
     finally:
         # The process ends: a last collection, by Python itself, would only take time.
         gc.freeze()
@@ -49,21 +46,27 @@ def _run() -> None:
     # OpenBLAS ends the process if it can't start its threads, which are of no use here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     warnings.showwarning = _warn
-    try:
-        _check_memory()
-        # Loading the commands takes a moment, in which signals come, too.
-        from initgen._app import app
+    _check_memory()
+    # Loading the commands takes a moment, in which signals come, too.
+    from initgen._app import app
 
-        app(prog_name="initgen")
-    except MemoryError as error:
+    app(prog_name="initgen")
+
+
+def _end(error: BaseException) -> None:
+    """Say in one line what went wrong, and exit; raise again what is no failure, or a defect."""
+    if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+        # A reader of help that has had enough is no error.
+        sys.exit(0)
+    elif isinstance(error, MemoryError):
         text = f"there is not enough memory: {error}".removesuffix(": ")
         _fail(_told(error, f"{text}; {MORE_MEMORY}"), NOT_DONE)
-    except ImportError as error:
+    elif isinstance(error, ImportError):
         # The system's loader has no other words for it.
         short = any(words in str(error) for words in ("failed to map", "cannot allocate memory"))
         advice = f"; there is not enough memory; {MORE_MEMORY}" if short else ""
         _fail(f"cannot load a library: {error}{advice}", NOT_DONE)
-    except OSError as error:
+    elif isinstance(error, OSError):
         # Those of files come with their names; what is left is our own output.
         from initlib import StorageError
 
@@ -74,12 +77,12 @@ def _run() -> None:
             _fail(f"cannot load {error.filename}: {error.strerror}", NOT_DONE)
         discard_output()
         _fail(f"cannot print the result: {error.strerror}", NOT_DONE)
-    except ValueError as error:
+    elif isinstance(error, ValueError):
         from initlib import RequestError
 
-        if not isinstance(error, RequestError):
-            raise
-        _fail(_told(error), REQUEST_WRONG)
+        if isinstance(error, RequestError):
+            _fail(_told(error), REQUEST_WRONG)
+    raise error
 
 
 def _open_standard_streams() -> None:

@@ -21,11 +21,6 @@ class Stopped(KeyboardInterrupt):
         super().__init__(number)
         self.number = number
 
-    def message(self) -> str:
-        """Return in one line what came, and what is left."""
-        left = getattr(self, "__notes__", None) or ["nothing was changed"]
-        return f"stopped by {signal.Signals(self.number).name}; {'; '.join(left)}"
-
 
 # The first signal that came, and whether Python has dropped what it raised.
 _first: Stopped | None = None
@@ -58,13 +53,21 @@ def commit() -> None:
         raise _first
 
 
-def stopped(error: BaseException) -> Stopped | None:
-    """Return the signal that ended a command, given what came out; None if it was none."""
+def stopped(error: BaseException) -> tuple[str, int] | None:
+    """Return in one line what signal came and what is left, and the exit code.
+
+    Libraries make other exceptions of what a handler raises, or drop it: however a command ends
+    after a signal, if it doesn't succeed, it was stopped. None if no signal came.
+    """
+    if _first is None or (isinstance(error, SystemExit) and not error.code):
+        return None
+    notes: list[str] = []
     found: BaseException | None = error
-    while found is not None and not isinstance(found, Stopped):
-        # typer makes of an interrupt an exception of its own, and of this an exit.
-        found = found.__context__ if isinstance(found, SystemExit) else found.__cause__
-    return found
+    while found is not None:
+        notes += getattr(found, "__notes__", ())
+        found = None if found is _first else found.__cause__ or found.__context__
+    left = "; ".join(dict.fromkeys(notes)) or "nothing was changed"
+    return f"stopped by {signal.Signals(_first.number).name}; {left}", 128 + _first.number
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -16,7 +16,6 @@ from initlib._workers import Progress
 # Shards that an error names.
 FEW = 10
 
-
 # A shard that is whole, where it is, and the digests of its tensors.
 Made = tuple[Shard, Path, list[str]]
 
@@ -165,10 +164,7 @@ def _find_whole(shards: Sequence[Shard], claim: Claim, *, hidden: bool) -> None:
         for path in (shard.final, shard.new) if hidden else (shard.final,):
             shard.digests = whole_digests(path, *what, threads=threads, chunk_bytes=chunk_bytes)
             if shard.digests is not None:
-                shard.kept = True
-                shard.placed = path == shard.final
-                if not shard.placed:
-                    claim.kept.add(path)
+                _keep(shard, path, claim)
                 break
 
 
@@ -190,9 +186,7 @@ def _find_made(shards: Sequence[Shard], target: OutputFolder, claim: Claim) -> N
                 shard.digests = recorded(path, job.format, job.plan, job.provenance).digests
             except OtherFileError as error:
                 raise StorageError(f"{target.path}: shard {shard.number}: {error}") from error
-            shard.kept, shard.placed = True, path == shard.final
-            if not shard.placed:
-                claim.kept.add(path)
+            _keep(shard, path, claim)
             break
         else:
             missing.append(f"{shard.number:,}")
@@ -202,6 +196,13 @@ def _find_made(shards: Sequence[Shard], target: OutputFolder, claim: Claim) -> N
         raise StorageError(
             f"{target.path}: {what}; --part makes them, or --resume all that are left"
         )
+
+
+def _keep(shard: Shard, path: Path, claim: Claim) -> None:
+    """Take note of where a shard that is whole was found, which may be under its name."""
+    shard.kept, shard.placed = True, path == shard.final
+    if not shard.placed:
+        claim.kept.add(path)
 
 
 def _checked_again(shards: Sequence[Shard], target: Output | OutputFolder, terms: Terms) -> Terms:

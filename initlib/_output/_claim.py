@@ -137,7 +137,8 @@ class Claim:
         Before this, whatever fails leaves them as they are; from here on the claim's end does this.
         """
         self._cleared = True
-        # Whoever begins to make something looks for this afterwards.
+        # Before the others are listed: whoever begins one looks for this afterwards. Disks may
+        # refuse to remove even what isn't there.
         if self.order.exists():
             self.order.unlink(missing_ok=True)
         stem, part = re.escape(f".initgen-{self._stem}"), "" if self.whole else f"({PART})?"
@@ -264,8 +265,9 @@ class Claim:
 
     def _check_others(self) -> None:
         """Raise StorageError if the whole is being written by another run, or here a part of it."""
-        locks = [self.whole.lock] if self.whole else []
-        if not self.whole:
+        if self.whole:
+            locks = [self.whole.lock]
+        else:
             part = re.compile(re.escape(f".initgen-{self._stem}") + PART + r"\.lock")
             names = os.listdir(self.folder)  # noqa: PTH208
             locks = [self.folder / name for name in names if part.fullmatch(name)]

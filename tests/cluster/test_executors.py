@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -225,8 +226,6 @@ def test_what_a_manifest_s_code_raises_is_told_by_its_place(tmp_path, folder, pr
 
 def test_errors_of_a_manifest_survive_the_way_home():
     error = initlib.ManifestError("wrong", source="m.yaml", path="layers[3]", line=7)
-    import pickle
-
     again = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (str(again), vars(again)) == (str(error), vars(error))
 

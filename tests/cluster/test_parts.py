@@ -1,5 +1,7 @@
 """A folder that several runs make in parts, and the one that lets them take their names."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -9,17 +11,11 @@ from pathlib import Path
 
 import pytest
 from crashes import contents, hidden
+from five_shards import MANIFEST, NAMES, SIZE, StopError, hidden_name, made_at_once
 from slow_code import slow_manifest, started
 
 import initlib
-from initlib import _provenance, _shards
-
-LAYERS = [
-    {"name": f"t/{i}", "shape": [1000 + i], "initializer": "random_normal"} for i in range(10)
-]
-MANIFEST = {"seed": 1, "layers": LAYERS}
-SIZE = 8100
-NAMES = _shards.file_names(5)
+from initlib import _provenance
 
 
 @pytest.fixture
@@ -29,13 +25,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def whole(tmp_path):
-    """The files of a run that makes all."""
-    initlib.generate(MANIFEST, tmp_path / "whole", max_shard_size=SIZE)
-    return contents(tmp_path / "whole")
-
-
-class StopError(Exception):
-    """What ends a run on its way."""
+    return made_at_once(tmp_path / "whole")
 
 
 def generate(folder, part=None, manifest=MANIFEST, **options):
@@ -44,10 +34,6 @@ def generate(folder, part=None, manifest=MANIFEST, **options):
 
 def finish(folder, manifest=MANIFEST, **options):
     return generate(folder, None, manifest, finish=True, **options)
-
-
-def hidden_name(number):
-    return f".initgen-model.safetensors-{number}.tmp"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
@@ -334,9 +320,6 @@ def test_the_command(initgen, tmp_path, whole):
 
 
 def test_a_file_system_without_locks(folder, monkeypatch, whole):
-    import errno
-    import fcntl
-
     def refuse(fd, operation):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 

@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 from crashes import contents, hidden
+from five_shards import LAYERS, MANIFEST, NAMES, SIZE, StopError, hidden_name, made_at_once
 
 import initlib
-from initlib import _shards, _verify
-
-LAYERS = [
-    {"name": f"t/{i}", "shape": [1000 + i], "initializer": "random_normal"} for i in range(10)
-]
-MANIFEST = {"seed": 1, "layers": LAYERS}
-# Two tensors each.
-SIZE = 8100
-NAMES = _shards.file_names(5)
+from initlib import _verify
 
 
 @pytest.fixture
@@ -27,13 +20,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def whole(tmp_path):
-    """The files of a run that nothing stopped."""
-    initlib.generate(MANIFEST, tmp_path / "whole", max_shard_size=SIZE)
-    return contents(tmp_path / "whole")
-
-
-class StopError(Exception):
-    """What ends a run on its way."""
+    return made_at_once(tmp_path / "whole")
 
 
 def generate(folder, stop=None, manifest=MANIFEST, **options):
@@ -52,10 +39,6 @@ def generate(folder, stop=None, manifest=MANIFEST, **options):
 
 def kept_names(folder):
     return {name for name in contents(folder) if hidden(name)}
-
-
-def hidden_name(number):
-    return f".initgen-model.safetensors-{number}.tmp"
 
 
 @pytest.mark.parametrize("stop", range(5))

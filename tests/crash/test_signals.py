@@ -31,7 +31,7 @@ def stopped(stage, server, number, *, resume=False, **when):
         assert run["err"] == ""
         assert found == stage.new
         return False
-    assert run["code"] == CODES[number]
+    assert run["code"] == CODES[number], run["err"]
     kept = [name for name in found if hidden(name)]
     left = "nothing was changed"
     if kept:
@@ -183,3 +183,17 @@ def test_code_that_takes_no_notice_is_stopped_all_the_same(tmp_path):
     assert run.returncode == 143
     assert re.fullmatch(r"initgen: stopped by SIGTERM; nothing was changed\n", run.stderr)
     assert not (tmp_path / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "do", ["raise ValueError('turned') from error", "raise ValueError('lost') from None"]
+)
+def test_what_a_library_makes_of_a_signal_is_one_all_the_same(tmp_path, do):
+    """pydantic turns what handlers raise into errors of its own."""
+    (tmp_path / "c.py").write_text(
+        "import os, signal\n"
+        f"try: os.kill(os.getpid(), signal.SIGTERM)\nexcept BaseException as error: {do}\n"
+    )
+    run = with_code(tmp_path)
+    assert run.returncode == 143
+    assert run.stderr == "initgen: stopped by SIGTERM; nothing was changed\n"

@@ -18,6 +18,7 @@ import stat
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -109,6 +110,9 @@ def child(request, events, begun):
         code = 0
     except SystemExit as error:
         code = error.code or 0
+    except BaseException:
+        # What a user would see.
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
