@@ -16,9 +16,10 @@ from types import ModuleType
 from typing import Any
 
 from initlib._errors import RequestError, did_you_mean
+from initlib._remote import Address, Place
 
 
-def load(identifier: str, config: Mapping[str, Any], folder: Path) -> Any:
+def load(identifier: str, config: Mapping[str, Any], folder: Place) -> Any:
     """Return a ready initializer from ``file.py:name`` or ``package.module:name``.
 
     Args:
@@ -35,7 +36,7 @@ def load(identifier: str, config: Mapping[str, Any], folder: Path) -> Any:
     return functools.partial(found, **config) if config else found
 
 
-def find(identifier: str, folder: Path) -> Any:
+def find(identifier: str, folder: Place) -> Any:
     """Import ``file.py:name`` or ``package.module:name`` and return the class or function.
 
     Args:
@@ -45,6 +46,9 @@ def find(identifier: str, folder: Path) -> Any:
     Raises:
         RequestError: it can't be found or imported.
     """
+    if isinstance(folder, Address):
+        text = f"what is at {folder} can't name any; bring it to this machine"
+        raise RequestError(f"{identifier} is code, and {text}")
     source, _, name = identifier.rpartition(":")
     if source.endswith(".py"):
         module = _import_file(folder / source)

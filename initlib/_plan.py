@@ -266,9 +266,14 @@ def _positional(spec: InitializerSpec) -> dict[str, Any]:
 
 
 def make_chunks(
-    plan: Plan, offsets: Sequence[int], nbytes: int, *, phase: int = ALIGNMENT
+    plan: Plan,
+    offsets: Sequence[int],
+    nbytes: int,
+    *,
+    phase: int = ALIGNMENT,
+    in_order: bool = False,
 ) -> Iterator[Chunk]:
-    """Cut a plan into chunks of at most `nbytes` bytes, in the order of the file.
+    """Cut a plan into chunks of at most `nbytes` bytes, nearly in the order of the file.
 
     Args:
         plan: the plan.
@@ -278,11 +283,14 @@ def make_chunks(
         phase: places in memory are those in the file modulo so many bytes. So what lies side by
             side in the file does in memory, and pages can be written as they are. A chunk takes up
             to nbytes + phase bytes of memory.
+        in_order: keep strictly to the order of the file.
     """
     batch = _Batch(nbytes, phase)
     for index in sorted(range(len(offsets)), key=offsets.__getitem__):
         tensor = plan.tensors[index]
         size, itemsize = tensor.target.size, tensor.entry.dtype.itemsize
+        if in_order and (not tensor.streams or tensor.element is not None):
+            yield from batch.rest()
         if not tensor.streams:
             yield Chunk((Piece(index, 0, size, 0),), size * itemsize)
             continue

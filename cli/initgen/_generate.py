@@ -24,8 +24,9 @@ def generate(
         typer.Option(
             "--output",
             "-o",
-            help="File to write: .safetensors, .h5 or .hdf5; or a folder/ for shards.  [default: "
-            "the manifest's name, or model, with .safetensors]",
+            help="File to write: .safetensors, .h5 or .hdf5; or a folder/ for shards. Either may "
+            "be an address, as s3://bucket/key.  [default: the manifest's name, or model, with "
+            ".safetensors]",
         ),
     ] = None,
     format: Annotated[

@@ -8,13 +8,13 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from pathlib import Path
 from typing import IO, Any
 
 from initlib._checkpoint._recognise import open_source, recognise
 from initlib._errors import StorageError
-from initlib._formats import FORMATS, Opened, Source, parse_json, storage_errors
+from initlib._formats import FORMATS, Descriptor, Opened, Source, parse_json, storage_errors
 from initlib._limits import limit, raising
+from initlib._remote import Place
 
 WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
@@ -52,7 +52,7 @@ def open_archive(source: Source) -> Opened:
         raise
 
 
-def read_config(path: Path) -> Any:
+def read_config(path: Place) -> Any:
     """Return the config of a model, in an archive or in a JSON file by itself; None if it has none.
 
     Raises:
@@ -79,7 +79,7 @@ def read_config(path: Path) -> Any:
         return parse_json(content)
 
 
-def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+def _member(path: Place, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """Return the member with the weights."""
     names = archive.namelist()
     if WEIGHTS in names:
@@ -100,7 +100,7 @@ def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     )
 
 
-def _check_packing(path: Path, member: zipfile.ZipInfo) -> None:
+def _check_packing(path: Place, member: zipfile.ZipInfo) -> None:
     """Refuse what isn't unpacked piece by piece: only deflate is, with Python's zipfile."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise StorageError(
@@ -123,7 +123,7 @@ def _in_place(source: Source, member: zipfile.ZipInfo) -> Source:
     return source.piece(start, member.file_size)
 
 
-def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Source:
+def _unpacked(path: Place, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Source:
     """Unpack a member to a file without a name, which goes when it is closed."""
     if member.file_size > max(limit("UNPACKED"), MOST_PACKED * member.compress_size):
         raise StorageError(
@@ -141,7 +141,7 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
         if size != member.file_size:
             raise ValueError(f"{WEIGHTS} has {size} bytes, not {member.file_size}")
         file.flush()
-        return Source(path, os.dup(file.fileno()), 0, size)
+        return Source(path, Descriptor(os.dup(file.fileno())), 0, size)
 
 
 def _copy(packed: IO[bytes], file: IO[bytes], most: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +18,7 @@ from initlib._description import Unread
 from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, Format, Opened, Source, storage_errors
 from initlib._garbage import no_collection
+from initlib._remote import Place, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Checkpoint:
         raw: those of them that are tensors of other dtypes, by name: their bytes, and their shape.
     """
 
-    def __init__(self, path: Path, format: str, opened: tuple[Opened, ...]):
+    def __init__(self, path: Place, format: str, opened: tuple[Opened, ...]):
         self.path, self.format, self._opened = path, format, opened
         self.files = tuple(file.source.path for file in opened)
         self.names = tuple(path.name for path in self.files)
@@ -128,7 +128,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         RequestError: there is no such file, or the folder has none or several to choose from.
         StorageError: it is damaged, can't be read, or isn't a checkpoint that initlib reads.
     """
-    path = Path(path)
+    path = path_of(path)
     with no_collection(), ExitStack() as stack:
         with storage_errors(path, "read"):
             folder = path.is_dir()
@@ -143,7 +143,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         return Checkpoint(path, kind, (opened,))
 
 
-def _open_shards(path: Path, shards: Shards, stack: ExitStack) -> Checkpoint:
+def _open_shards(path: Place, shards: Shards, stack: ExitStack) -> Checkpoint:
     """Open all shards; the `stack` closes them if one of them is bad."""
     opened: list[Opened] = []
     for shard in shards.files:
@@ -156,7 +156,7 @@ def _open_shards(path: Path, shards: Shards, stack: ExitStack) -> Checkpoint:
     return Checkpoint(path, "safetensors", tuple(opened))
 
 
-def _open_shard(file: Path, index: Path | None) -> Source:
+def _open_shard(file: Place, index: Place | None) -> Source:
     try:
         return open_source(file)
     except RequestError as error:
@@ -174,7 +174,7 @@ def read_metadata(path: str | os.PathLike[str]) -> tuple[Format, dict[str, str]]
         RequestError: there is no such file.
         StorageError: it can't be read, is damaged, or is no checkpoint.
     """
-    path = Path(path)
+    path = path_of(path)
     if path.is_dir():
         return None
     with open_source(path) as source:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from initlib._checkpoint._recognise import INDEX_SUFFIX, open_source
 from initlib._errors import RequestError, StorageError
 from initlib._formats import Contents, Source, encodable, parse_json, shorten, storage_errors
+from initlib._remote import Place
 
 # As much as a safetensors header may have, which says more of each tensor.
 MAX_INDEX = 100_000_000
@@ -27,12 +27,12 @@ class Shards:
         places: in which of the files, by its name, each tensor is; empty without an index.
     """
 
-    files: tuple[Path, ...]
-    index: Path | None
+    files: tuple[Place, ...]
+    index: Place | None
     places: Mapping[str, str]
 
 
-def shards_of_folder(folder: Path) -> Shards:
+def shards_of_folder(folder: Place) -> Shards:
     """Return the shards in a folder: those of its index, else all its safetensors files.
 
     Raises:
@@ -124,8 +124,8 @@ def check_shards(shards: Shards, contents: Sequence[Contents]) -> list[Contents]
     ]
 
 
-def _check_repeats(files: Sequence[Path], contents: Sequence[Contents]) -> None:
-    seen: dict[str, Path] = {}
+def _check_repeats(files: Sequence[Place], contents: Sequence[Contents]) -> None:
+    seen: dict[str, Place] = {}
     for path, found in zip(files, contents, strict=True):
         for name in (*(entry.name for entry in found.entries), *(name for name, _ in found.unread)):
             if name in seen:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from initlib._errors import RequestError, StorageError, did_you_mean
 from initlib._formats import FORMATS, Source
+from initlib._remote import Place
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 INDEX_SUFFIX = ".safetensors.index.json"
@@ -41,7 +40,7 @@ _SUFFIXES = {
 }
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Place) -> Source:
     """Open a file.
 
     Raises:
@@ -58,7 +57,7 @@ def open_source(path: Path) -> Source:
         raise RequestError(f"{path}: there is no such file{_beside(path)}") from error
 
 
-def _beside(path: Path) -> str:
+def _beside(path: Place) -> str:
     """Return the hint of the name nearest to one that does not exist."""
     try:
         names = [other.name for other in path.parent.iterdir()]

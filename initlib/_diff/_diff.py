@@ -18,6 +18,7 @@ from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, did_you_mean
 from initlib._globs import matcher, unmatched
 from initlib._provenance import KEY
+from initlib._remote import named
 from initlib._workers import Progress, thread_count
 
 Kind = Literal["added", "removed", "reshaped", "recast", "changed"]
@@ -162,8 +163,8 @@ def diff(
     rows += _on_one_side(one, other)
     unread = one.unread_like(other)
     return Difference(
-        a=os.fspath(a),
-        b=os.fspath(b),
+        a=named(a),
+        b=named(b),
         same=not rows and not unread,
         equal=len(compared) - sum(row is not None for row in compared),
         tensors=tuple(sorted(rows, key=lambda row: row.name)),

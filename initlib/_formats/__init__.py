@@ -10,6 +10,7 @@ from initlib._formats._entry import (
     Entry,
     EntryError,
     encodable,
+    file_size,
     parse_json,
     shorten,
     storage_errors,
@@ -17,7 +18,7 @@ from initlib._formats._entry import (
 from initlib._formats._format import Format
 from initlib._formats._hdf5 import Hdf5
 from initlib._formats._safetensors import CODES, DTYPE_OF, Safetensors
-from initlib._formats._source import Opened, Source
+from initlib._formats._source import Descriptor, Opened, Source
 
 __all__ = [
     "CODES",
@@ -25,12 +26,14 @@ __all__ = [
     "FORMATS",
     "SUFFIXES",
     "Contents",
+    "Descriptor",
     "Entry",
     "EntryError",
     "Format",
     "Opened",
     "Source",
     "encodable",
+    "file_size",
     "format_for",
     "parse_json",
     "shorten",

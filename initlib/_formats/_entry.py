@@ -10,12 +10,12 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from initlib._errors import RequestError, StorageError, reason
+from initlib._remote import Address, Place
 
 # Our files keep their metadata under this name in every format: safetensors prescribes it.
 METADATA = "__metadata__"
@@ -201,12 +201,15 @@ def check_size(size: int) -> None:
         raise RequestError(f"the file would take {size} bytes, more than any file can hold")
 
 
-def file_size(path: Path) -> int:
+def file_size(path: Place) -> int:
     """Return the size of a regular file in bytes; opening anything else could block.
 
     Raises:
+        RequestError: it is in a bucket that isn't there.
         StorageError: it cannot be found, or is not a file.
     """
+    if isinstance(path, Address):
+        return path.size()
     with storage_errors(path, "read"):
         status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -216,7 +219,7 @@ def file_size(path: Path) -> int:
 
 @contextmanager
 def storage_errors(
-    path: Path, action: str, also: tuple[type[Exception], ...] = ()
+    path: Place, action: str, also: tuple[type[Exception], ...] = ()
 ) -> Iterator[None]:
     """Turn OSErrors, and the exceptions named in `also`, into one StorageError of one line.
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from initlib._formats._entry import Contents, Entry
 from initlib._formats._source import Opened, Source
+from initlib._remote import Place
 
 
 class Format(Protocol):
@@ -54,7 +55,7 @@ class Format(Protocol):
             StorageError: the file cannot be read or written.
         """
 
-    def read(self, path: Path) -> Contents:
+    def read(self, path: Place) -> Contents:
         """Return what anyone's file holds, from its header alone.
 
         Raises:
@@ -68,7 +69,7 @@ class Format(Protocol):
             StorageError: as `read` does.
         """
 
-    def read_metadata(self, path: Path) -> dict[str, str]:
+    def read_metadata(self, path: Place) -> dict[str, str]:
         """Return the metadata of a file, without a look at its tensors.
 
         Raises:

@@ -29,6 +29,7 @@ from initlib._formats._entry import (
 from initlib._formats._hdf5_read import ERRORS, MAX_DEPTH, MAX_METADATA, Hdf5File, read_metadata
 from initlib._formats._hdf5_types import ATTRIBUTE, OPAQUE, stored_type
 from initlib._formats._source import Opened, Source
+from initlib._remote import Place
 
 # Datasets of at least so many bytes start at multiples of a memory page; small ones lie close.
 ALIGNED_FROM = 64 * 1024
@@ -95,7 +96,7 @@ class Hdf5:
             raw.seek(offset)
             raw.write(encoded)
 
-    def read(self, path: Path) -> Contents:
+    def read(self, path: Place) -> Contents:
         """Visit the datasets; entries come in the order of their names."""
         with Source.open(path) as source, closing(self.open(source)) as opened:
             return opened.contents
@@ -104,7 +105,7 @@ class Hdf5:
         """Visit the datasets; entries come in the order of their names."""
         return Hdf5File(source)
 
-    def read_metadata(self, path: Path) -> dict[str, str]:
+    def read_metadata(self, path: Place) -> dict[str, str]:
         """Open the metadata's dataset alone: others may be damaged so that HDF5 hangs."""
         with Source.open(path) as source:
             return read_metadata(source)

@@ -33,6 +33,7 @@ from initlib._formats._entry import (
 )
 from initlib._formats._source import Opened, Source
 from initlib._garbage import no_collection
+from initlib._remote import Place
 
 # Readers refuse longer headers (MAX_HEADER_SIZE in safetensors/src/tensor.rs).
 MAX_HEADER = 100_000_000
@@ -114,7 +115,7 @@ class Safetensors:
             file.seek(start)
             file.write(encoded)
 
-    def read(self, path: Path) -> Contents:
+    def read(self, path: Place) -> Contents:
         """Read the header; entries come in the order of their bytes."""
         with Source.open(path) as source:
             return self.open(source).contents
@@ -124,7 +125,7 @@ class Safetensors:
         with _damage(source):
             return Opened(source, _parse(_read_header(source), source.size))
 
-    def read_metadata(self, path: Path) -> dict[str, str]:
+    def read_metadata(self, path: Place) -> dict[str, str]:
         """Read the header, and of it no more than the metadata."""
         with Source.open(path) as source, _damage(source):
             return as_metadata(_table(_read_header(source)).get(METADATA, {}))

@@ -7,18 +7,50 @@ import io
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from initlib._errors import StorageError
 from initlib._formats._entry import Contents, Entry, storage_errors
+from initlib._remote import Address, Place, Remote
 
 # What other libraries read through the file object, rather than into memory of their own, is
 # directories and blocks. A directory that says it is larger is refused, not allocated.
 MAX_READ = 1 << 20
+
+
+class Data(Protocol):
+    """Bytes by their places; any thread may read them at the same time."""
+
+    def read_into(self, out: memoryview, offset: int) -> int:
+        """Fill `out`, or a part of it, from a place on; return how many bytes it got."""
+
+    def again(self) -> Data:
+        """Return the same data, which stay open when these are closed."""
+
+    def close(self) -> None:
+        """Close them."""
+
+
+class Descriptor:
+    """The data of an open file."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def read_into(self, out: memoryview, offset: int) -> int:
+        """Fill `out`, or a part of it, from a place on; return how many bytes it got."""
+        return os.preadv(self._fd, [out], offset)
+
+    def again(self) -> Descriptor:
+        """Return the same data, which stay open when these are closed."""
+        return Descriptor(os.dup(self._fd))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
 
 
 class Source(io.RawIOBase):
@@ -33,30 +65,34 @@ class Source(io.RawIOBase):
         check: is given this, where the file object reads, and what; it may raise ValueError.
     """
 
-    def __init__(self, path: Path, fd: int, start: int, size: int):
+    def __init__(self, path: Place, data: Data, start: int, size: int):
         super().__init__()
         self.path, self.start, self.size = path, start, size
-        self._fd, self._position = fd, 0
+        self._data, self._position = data, 0
         self.check: Callable[[Source, int, bytes], None] | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Source:
+    def open(cls, path: Place) -> Source:
         """Open a whole file.
 
         Raises:
+            RequestError: it is in a bucket that isn't there.
             StorageError: it cannot be found or opened, or is not a regular file.
         """
+        if isinstance(path, Address):
+            remote = Remote(path)
+            return cls(path, remote, 0, remote.size)
         # A pipe that nobody writes to would block, and be found out only then.
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
         with storage_errors(path, "read"):
             if not stat.S_ISREG(path.stat().st_mode):
                 raise StorageError(f"{path}: cannot read: not a file")
             fd = os.open(path, flags)
-            return cls(path, fd, 0, os.fstat(fd).st_size)
+            return cls(path, Descriptor(fd), 0, os.fstat(fd).st_size)
 
     def piece(self, start: int, size: int) -> Source:
         """Return a piece of this one, which lives on when this one is closed."""
-        return Source(self.path, os.dup(self._fd), self.start + start, size)
+        return Source(self.path, self._data.again(), self.start + start, size)
 
     def read_at(self, offset: int, out: npt.NDArray[np.uint8]) -> None:
         """Read bytes offset .. offset + len(out) of the piece into `out`, which is contiguous.
@@ -70,7 +106,7 @@ class Source(io.RawIOBase):
         offset += self.start
         with storage_errors(self.path, "read"):
             while view:
-                count = os.preadv(self._fd, [view], offset)
+                count = self._data.read_into(view, offset)
                 if not count:
                     raise StorageError(f"{self.path}: cannot read: it became shorter meanwhile")
                 offset, view = offset + count, view[count:]
@@ -134,7 +170,7 @@ class Source(io.RawIOBase):
         """Close the file; again does nothing."""
         if not self.closed:
             super().close()
-            os.close(self._fd)
+            self._data.close()
 
 
 class Opened:

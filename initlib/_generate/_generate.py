@@ -15,9 +15,21 @@ from initlib._errors import RequestError
 from initlib._formats import FORMATS, SUFFIXES, Format, format_for
 from initlib._generate._job import Job, Means, Shard
 from initlib._generate._spread import Order
+from initlib._generate._upload import Sending, upload
 from initlib._generate._way import Way
-from initlib._output import Output, OutputFolder, Terms
+from initlib._output import (
+    ObjectFile,
+    ObjectFolder,
+    Output,
+    OutputFolder,
+    Target,
+    Terms,
+    file_at,
+    folder_at,
+    is_folder,
+)
 from initlib._plan import make_plan
+from initlib._remote import Place
 from initlib._workers import MEMORY, Progress
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
@@ -52,7 +64,7 @@ class Generated:
         tensors: one row each, in the manifest's order.
     """
 
-    path: Path
+    path: Place
     files: tuple[str, ...]
     kept: tuple[str, ...]
     format: str
@@ -94,7 +106,8 @@ def generate(
     Args:
         manifest: a YAML or JSON file, ``-`` for standard input, an open text file, or a mapping.
         output: the file to write, or a folder (one that is there, or ends with "/") for a
-            safetensors file or shards and their index, under the names that transformers expects.
+            safetensors file or shards and their index, under the names that transformers expects;
+            or an address such as s3://bucket/key.
             None is the manifest's name (model, if it has none), for a file with the format's
             suffix.
         format: "safetensors" or "hdf5"; None goes by the suffix of `output`.
@@ -144,19 +157,23 @@ def generate(
     loaded = _manifest.read(manifest, seed=seed, dtype=dtype)
     sharded = max_shard_size is not None or copy_from is not None or way.in_parts
     target, file_format = _target(output, loaded.source, format, copy_from, sharded=sharded)
+    way.check(target)
     plan = make_plan(loaded, only=globs, allow_code=allow_code)
-    plans = [plan] if isinstance(target, Output) else _shards.split(plan, shard_bytes)
+    plans = [plan] if isinstance(target, Output | ObjectFile) else _shards.split(plan, shard_bytes)
     jobs = [Job(each, file_format, means) for each in plans]
     for job in jobs:
         job.plan.check(file_format, job.places)
+    terms = None if dry_run else Terms(force, loaded.source, commit=commit)
+    if isinstance(target, ObjectFile | ObjectFolder):
+        sent = upload(jobs, target, terms, progress, resume=resume)
+        return _summary(sent, jobs[0], target, 0.0 if dry_run else time.perf_counter() - begin)
     shards, target = _shards_of(jobs, target)
     shards = way.share(shards)
-    if not dry_run:
+    if terms is not None:
         size = None if isinstance(target, Output) else shard_bytes
         order = None
         if engine is not None:
             order = Order.of(plan, size, file_format, means, allow_code=allow_code)
-        terms = Terms(force, loaded.source, commit=commit)
         way.go(shards, target, terms, progress, order, resume=resume)
     return _summary(shards, jobs[0], target, 0.0 if dry_run else time.perf_counter() - begin)
 
@@ -168,7 +185,7 @@ def _target(
     copy_from: str | os.PathLike[str] | None,
     *,
     sharded: bool,
-) -> tuple[Output | OutputFolder, Format]:
+) -> tuple[Target, Format]:
     """Return the file or folder to write, by default one named as the manifest, and the format.
 
     Raises:
@@ -179,18 +196,18 @@ def _target(
         chosen = format_for("", format) if format else FORMATS["safetensors"]
         output = stem if sharded else stem + chosen.suffixes[0]
     name = os.fspath(output)
-    folder = os.path.isdir(name)  # noqa: PTH112 (Path's raises where it may not look)
     if not name or copy_from == "":
         raise RequestError("expected the name of a file or folder, received an empty one")
+    folder = is_folder(name)
     hdf5 = format is not None and format_for("", format).name != "safetensors"
     if not sharded and (hdf5 or not (name.endswith("/") or folder)):
-        return Output.at(output), format_for(name, format)
+        return file_at(output), format_for(name, format)
     if hdf5:
         raise RequestError(f"{name}: a folder is of safetensors files, not of {format}")
     if Path(name).suffix.lower() in SUFFIXES and not folder:
         what = "shards" if copy_from is None else "copies of config files"
         raise RequestError(f"{name}: expected a folder's name for {what}, received a file's")
-    return OutputFolder.at(output, copy_from), FORMATS["safetensors"]
+    return folder_at(output, copy_from), FORMATS["safetensors"]
 
 
 def _shards_of(
@@ -210,7 +227,7 @@ def _shards_of(
 
 
 def _summary(
-    files: Sequence[Shard], first: Job, target: Output | OutputFolder, seconds: float
+    files: Sequence[Shard | Sending], first: Job, target: Target, seconds: float
 ) -> Generated:
     """Return what was done as plain data."""
     rows = tuple(
@@ -227,7 +244,7 @@ def _summary(
     )
     return Generated(
         path=target.path,
-        files=() if isinstance(target, Output) else tuple(file.name for file in files),
+        files=() if isinstance(target, Output | ObjectFile) else tuple(file.name for file in files),
         kept=tuple(file.name for file in files if file.kept),
         format=first.format.name,
         seed=first.plan.manifest.seed,

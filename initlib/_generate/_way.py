@@ -11,7 +11,7 @@ from initlib._errors import RequestError
 from initlib._generate._job import Shard
 from initlib._generate._run import finish, run, run_part
 from initlib._generate._spread import Order, Spread
-from initlib._output import Output, OutputFolder, Terms
+from initlib._output import Output, OutputFolder, Target, Terms
 from initlib._workers import Progress
 
 _PART = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
@@ -48,6 +48,17 @@ class Way:
     def in_parts(self) -> bool:
         """Whether several runs make the output together."""
         return self.part is not None or self.finish
+
+    def check(self, target: Target) -> None:
+        """Find out whether files are made this way there.
+
+        Raises:
+            RequestError: they aren't at addresses, but by this process alone.
+        """
+        here = self.engine is None and not self.in_parts
+        if not (here or isinstance(target, Output | OutputFolder)):
+            problem = "--engine, --part and --finish are for folders on disks, not for addresses"
+            raise RequestError(f"{target.path}: {problem}")
 
     def share(self, shards: Sequence[Shard]) -> Sequence[Shard]:
         """Return those of all shards that this run is about."""

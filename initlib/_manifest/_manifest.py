@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from initlib._manifest._expand import Expansion
@@ -13,6 +12,7 @@ from initlib._manifest._expressions import Number
 from initlib._manifest._lines import Lines
 from initlib._manifest._model import Item, Layout, Repeat, Rule
 from initlib._manifest._specs import TensorSpec, Where
+from initlib._remote import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Manifest:
     layers: tuple[Item, ...]
     metadata: dict[str, str]
     source: str
-    folder: Path
+    folder: Place
     lines: Lines | None = field(default=None, compare=False, repr=False)
     written: dict[str, Number | str] = field(default_factory=dict, compare=False, repr=False)
 

@@ -22,6 +22,7 @@ from initlib._manifest._model import Document
 from initlib._manifest._validate import validate
 from initlib._manifest._wording import show
 from initlib._manifest._yaml import load_yaml
+from initlib._remote import Address, Place, path_of
 from initlib._stream import check_seed
 
 Source: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | IO[str] | IO[bytes]"
@@ -57,18 +58,18 @@ def read(source: Source, *, seed: int | None = None, dtype: Any = None) -> Manif
 
 def is_manifest(path: str | os.PathLike[str]) -> bool:
     """Tell a manifest from a checkpoint by its name."""
-    name = os.fspath(path).lower()
+    name = path_of(path).name.lower()
     if name.endswith(".json"):
         return not name.endswith(".index.json")
     return name == "-" or name.endswith((".yaml", ".yml"))
 
 
-def _load(source: Source) -> tuple[str, Path, Any, Lines | None]:
+def _load(source: Source) -> tuple[str, Place, Any, Lines | None]:
     """Return a source's name, folder, data and lines."""
     if isinstance(source, Mapping):
         return "<manifest>", Path.cwd(), _plain(source), None
     if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
-        path = Path(source)
+        path = path_of(source)
         return str(path), path.parent.resolve(), *_parse(_content(path), str(path), path.suffix)
     stream = sys.stdin if isinstance(source, str | os.PathLike) else source
     if not hasattr(stream, "read"):
@@ -100,7 +101,12 @@ def _plain_value(value: Any) -> Any:
         raise TypeError(f"received {show(value)}") from None
 
 
-def _content(path: Path) -> str | bytes:
+def _content(path: Place) -> str | bytes:
+    if isinstance(path, Address):
+        if not path.is_file():
+            near = did_you_mean(path.name, _neighbours(path))
+            raise RequestError(f"there is no file {str(path)!r}{near}")
+        return _bounded(path.read_bytes(limit("MANIFEST") + 1), str(path))
     try:
         with path.open("rb") as file:
             return _bounded(file.read(limit("MANIFEST") + 1), str(path))
@@ -121,7 +127,7 @@ def _bounded(content: str | bytes, name: str) -> str | bytes:
     return content
 
 
-def _neighbours(path: Path) -> list[str]:
+def _neighbours(path: Place) -> list[str]:
     try:
         return [neighbour.name for neighbour in path.parent.iterdir()]
     except OSError:

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -24,6 +23,7 @@ from initlib._open._frameworks import Convert, converter
 from initlib._open._selection import Selection, select
 from initlib._plan import Plan, TensorPlan, make_plan
 from initlib._provenance import own_record
+from initlib._remote import path_of
 from initlib._workers import thread_count
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | TextIO
@@ -228,7 +228,7 @@ def _manifest_of(source: Source, seed: int | None, dtype: Any) -> tuple[Manifest
     """
     if not _is_checkpoint(source):
         return _manifest.read(source, seed=seed, dtype=dtype), ()
-    path = Path(source)  # type: ignore[arg-type]
+    path = path_of(source)  # type: ignore[arg-type]
     with open_checkpoint(path) as checkpoint:
         try:
             record = own_record(checkpoint)
@@ -246,4 +246,4 @@ def _is_checkpoint(source: Source) -> bool:
     """Tell whether a source is a checkpoint; that is what any folder is taken for."""
     if not isinstance(source, str | os.PathLike):
         return False
-    return Path(source).is_dir() or not _manifest.is_manifest(source)
+    return not _manifest.is_manifest(source) or path_of(source).is_dir()

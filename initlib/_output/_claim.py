@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from blake3 import blake3
 
@@ -25,16 +26,24 @@ NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 # How the names of parts' claims end.
 PART = r"\.part-\d+-of-\d+"
 
-_HELD: list[Claim] = []
+
+class Held(Protocol):
+    """What leaves something behind that nobody else would remove."""
+
+    def release(self) -> None:
+        """Remove it."""
+
+
+HELD: list[Held] = []
 
 
 def abandon() -> None:
-    """Remove the hidden files of every `generate` under way in this process.
+    """Remove the hidden files, and unfinished uploads, of every `generate` in this process.
 
     It is for whatever ends a process at once, by `os._exit`, so that nothing is left behind. What
     `generate` was told to keep with `resume` stays.
     """
-    for claim in [*_HELD]:
+    for claim in [*HELD]:
         claim.release()
 
 
@@ -111,7 +120,7 @@ class Claim:
             try:
                 with uninterrupted():
                     self._take()
-                    _HELD.append(self)
+                    HELD.append(self)
                     self._check_others()
                 yield
             finally:
@@ -170,10 +179,10 @@ class Claim:
 
     def release(self) -> None:
         """Give the claim back; nothing happens where it isn't held."""
-        if self not in _HELD:
+        if self not in HELD:
             return
         with uninterrupted(), suppress(OSError):
-            _HELD.remove(self)
+            HELD.remove(self)
             # The folder may have been moved, and another may be in its place.
             lock = itself(self._lock_fd, self.lock).resolve()
             places = {self.folder, lock.parent} if lock.name == self.lock.name else {self.folder}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +11,12 @@ from initlib._errors import RequestError
 from initlib._files import new_file
 from initlib._interrupts import uninterrupted
 from initlib._output._claim import Claim
-from initlib._output._names import COMPANIONS, MODEL, WEIGHTS
+from initlib._output._companions import companions_of, content
+from initlib._output._names import MODEL, WEIGHTS
 from initlib._output._storage import check_space, storage_errors, sync
 from initlib._output._terms import Terms
 from initlib._output._undo import Undo
+from initlib._remote import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,18 @@ class OutputFolder:
 
     path: Path
     final: Path
-    companions: tuple[Path, ...]
+    companions: tuple[Place, ...]
     index: tuple[str, str] | None = None
 
     @classmethod
     def at(
-        cls, path: str | os.PathLike[str], companions_of: str | os.PathLike[str] | None = None
+        cls, path: str | os.PathLike[str], model: str | os.PathLike[str] | None = None
     ) -> OutputFolder:
         """Return the folder of this name.
 
         Args:
             path: its name; it need not be there yet.
-            companions_of: a folder with config and tokenizer files to go with the weights.
+            model: a folder with config and tokenizer files to go with the weights.
 
         Raises:
             RequestError: the latter isn't there, or has no such files.
@@ -51,19 +51,9 @@ class OutputFolder:
         """
         with storage_errors(path):
             final = Path(os.path.realpath(path))
-        if companions_of is None:
-            return cls(Path(path), final, ())
-        with storage_errors(companions_of):
-            folder = Path(os.path.realpath(companions_of))
-            if not folder.is_dir():
-                raise RequestError(f"{companions_of}: there is no such folder")
-            files = sorted(each for each in folder.iterdir() if each.is_file())
-        found = [each for each in files if COMPANIONS.fullmatch(each.name)]
-        if not found:
-            expected = "expected config or tokenizer files to copy, but it has none"
-            raise RequestError(f"{companions_of}: {expected}")
+        found = () if model is None else companions_of(model)
         # What is there already needs no copy.
-        return cls(Path(path), final, () if folder == final else tuple(found))
+        return cls(Path(path), final, tuple(each for each in found if each.parent != final))
 
     def claim(self) -> Claim:
         """Return the right to write it, which is still to be taken."""
@@ -116,7 +106,7 @@ class OutputFolder:
                 each.name
                 for each in self.companions
                 if self.place(each.name).is_file()
-                and filecmp.cmp(each, self.place(each.name), shallow=False)
+                and content(each) == self.place(each.name).read_bytes()
             }
             if self.index is not None and self.place(self.index[0]).is_file():
                 found = self.place(self.index[0]).read_bytes()
@@ -150,10 +140,9 @@ class OutputFolder:
         for number, companion in enumerate(self.companions):
             if companion.name not in terms.ours:
                 copy = claim.beside(number + 1)
-                with storage_errors(companion):
-                    source = companion.open("rb")
-                with source, new_file(copy) as file:
-                    shutil.copyfileobj(source, file)
+                data = content(companion)
+                with new_file(copy) as file:
+                    file.write(data)
                 sync(copy)
                 copies[companion.name] = copy
         return copies

@@ -14,6 +14,7 @@ from pydantic import ByteSize
 
 from initlib._errors import InitlibError, StorageError, reason
 from initlib._files import OPEN
+from initlib._remote import named
 
 # How a file system says that its folders need no sync, or that it has none for them.
 NO_SYNC = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)
@@ -47,11 +48,11 @@ def storage_errors(
             why = str(error)[own.end() :]
         else:
             why = reason(error)
-        raise StorageError(f"{path}: {why}") from error
+        raise StorageError(f"{named(path)}: {why}") from error
     except MemoryError as error:
         problem = f"there is not enough memory: {error}".removesuffix(": ")
         advice = "use less --memory or fewer --threads, or allow it more"
-        raise StorageError(f"{path}: {problem}; {advice}") from error
+        raise StorageError(f"{named(path)}: {problem}; {advice}") from error
 
 
 def sync(path: Path) -> None:

@@ -10,6 +10,7 @@ from initlib._files import new_file
 from initlib._output._file import Output
 from initlib._output._storage import storage_errors, sync
 from initlib._output._terms import Terms
+from initlib._remote import named, path_of
 
 
 class TextFile:
@@ -36,7 +37,7 @@ class TextFile:
             RequestError: it may not.
             StorageError: the folder can't be looked into.
         """
-        path = Path(path)
+        path = _local(path)
         with storage_errors(path):
             if path.is_dir():
                 raise RequestError(f"{path}: expected a file's name, received a folder's")
@@ -66,3 +67,15 @@ class TextFile:
             if claim.note is not None:
                 error.add_note(claim.note)
             raise
+
+
+def _local(path: str | os.PathLike[str]) -> Path:
+    """Return a file's path. RequestError if it is an address."""
+    try:
+        place = path_of(path)
+    except RequestError:
+        # Of an address that became a path only a slash is lost.
+        place = None
+    if not isinstance(place, Path):
+        raise RequestError(f"{named(path)}: expected a file of this machine, not an address")
+    return place

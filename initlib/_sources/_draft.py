@@ -14,6 +14,7 @@ from initlib._errors import ManifestError
 from initlib._formats import shorten
 from initlib._manifest import MAX_NAME, MAX_RANK
 from initlib._plan import make_plan
+from initlib._remote import path_of
 from initlib._sources._fold import Leaf, fold
 from initlib._sources._text import as_text
 
@@ -189,6 +190,8 @@ def _marks(missing: Missing) -> list[str]:
 
 def base(path: str) -> str:
     """Return a path's last part: files say nothing of folders."""
+    if "://" in path:
+        return path_of(path).name
     return os.path.basename(os.path.realpath(path))  # noqa: PTH119
 
 

@@ -10,6 +10,7 @@ from initlib._checkpoint import Checkpoint, open_checkpoint
 from initlib._dtypes import dtype_name
 from initlib._formats import Entry
 from initlib._provenance import Record, own_record
+from initlib._remote import named
 from initlib._sources._draft import Draft, base, common_dtype, make_draft, sentence, unlistable
 from initlib._sources._fold import Leaf, blocks, fold
 from initlib._sources._keras import of_archive
@@ -22,7 +23,7 @@ def of_checkpoint(source: str | os.PathLike[str], rules: str | None) -> Draft:
     """Return the manifest of a checkpoint; see `manifest`."""
     chosen = None if rules is None else read_rules(rules)
     with open_checkpoint(source) as checkpoint:
-        name = os.fspath(source)
+        name = named(source)
         notes: tuple[str, ...] = ()
         if chosen is None:
             if checkpoint.format == "keras" and (draft := of_archive(name, checkpoint)) is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from initlib._checkpoint import Checkpoint, read_config
 from initlib._dtypes import DTYPES, dtype_name
 from initlib._errors import RequestError
 from initlib._formats import Entry, shorten
+from initlib._remote import named, path_of
 from initlib._sources._draft import Draft, Unknown, base, draft_each, unlistable
 from initlib._sources._fold import VARIABLES, Leaf
 from initlib._sources._keras_config import Walk, is_object, plain, walk
@@ -59,8 +59,8 @@ def of_config(source: str | os.PathLike[str]) -> Draft:
         RequestError: it is no model's, or Keras isn't there or can't make it.
         StorageError: the file is damaged.
     """
-    name = os.fspath(source)
-    config = read_config(Path(source))
+    name = named(source)
+    config = read_config(path_of(source))
     found = _walked(name, config)
     try:
         observed = observe(config)

@@ -7,6 +7,7 @@ import os
 from initlib._checkpoint import INDEX_SUFFIX
 from initlib._errors import RequestError
 from initlib._extras import extra
+from initlib._remote import path_of
 from initlib._sources._draft import Draft
 from initlib._sources._headers import of_checkpoint
 from initlib._sources._keras import of_config
@@ -34,9 +35,10 @@ def manifest(source: str | os.PathLike[str], *, rules: str | None = None) -> Dra
         StorageError: the checkpoint or config can't be read.
     """
     name = os.fspath(source)
-    if name.startswith(("hf:", "torch:")):
+    if name.startswith(("hf:", "torch:")) and "://" not in name:
         return _of_code(name, rules)
-    if rules is None and name.endswith(".json") and not name.endswith(INDEX_SUFFIX):
+    last = path_of(source).name
+    if rules is None and last.endswith(".json") and not last.endswith(INDEX_SUFFIX):
         return of_config(source)
     return of_checkpoint(source, rules)
 

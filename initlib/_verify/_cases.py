@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -15,10 +14,11 @@ from initlib._compare import Array, Read
 from initlib._custom import source_sha256
 from initlib._dtypes import dtype_name
 from initlib._errors import RequestError, StorageError
-from initlib._formats import Entry, Source
+from initlib._formats import Entry, Source, file_size
 from initlib._manifest import Manifest
 from initlib._plan import Plan, TensorPlan, make_plan
 from initlib._provenance import Record, checksum, manifest_sha256, read_record, resolved
+from initlib._remote import Place
 from initlib._verify._layout import Layout, layout_of
 from initlib._verify._verdicts import TensorVerdict, made_otherwise, misshapen, missing, unexpected
 from initlib._version import __version__
@@ -54,7 +54,7 @@ class Case:
 
 @contextmanager
 def against_provenance(
-    path: Path,
+    path: Place,
     *,
     allow_code: bool,
     allow_files: bool = False,
@@ -111,7 +111,7 @@ def against_provenance(
 
 
 @contextmanager
-def against_manifest(path: Path, manifest: Manifest, *, allow_code: bool) -> Iterator[Case]:
+def against_manifest(path: Place, manifest: Manifest, *, allow_code: bool) -> Iterator[Case]:
     """Hold any checkpoint against a manifest.
 
     Raises:
@@ -127,14 +127,14 @@ def against_manifest(path: Path, manifest: Manifest, *, allow_code: bool) -> Ite
         yield replace(_matched(plan, checkpoint, [record for record, _ in trusted]), notes=notes)
 
 
-def _without_provenance(path: Path) -> RequestError:
+def _without_provenance(path: Place) -> RequestError:
     return RequestError(
         f"{path} doesn't say how it was made (it has no provenance of initgen's); "
         "--manifest (in Python manifest=...) says what it should be"
     )
 
 
-def _record(path: Path, metadata: Mapping[str, str]) -> Record:
+def _record(path: Place, metadata: Mapping[str, str]) -> Record:
     try:
         record = read_record(metadata)
     except ValueError as error:
@@ -144,7 +144,7 @@ def _record(path: Path, metadata: Mapping[str, str]) -> Record:
     return record
 
 
-def _recorded_plan(path: Path, record: Record, *, within: bool) -> Plan:
+def _recorded_plan(path: Place, record: Record, *, within: bool) -> Plan:
     """Return the plan that a file was made by, without its custom code.
 
     Raises:
@@ -168,7 +168,7 @@ def _recorded_plan(path: Path, record: Record, *, within: bool) -> Plan:
         raise StorageError(f"{path}: its provenance can't be right: {reason}") from error
     if {tensor.entry.name for tensor in plan.tensors} != record.tensors.keys():
         raise StorageError(f"{path}: its provenance can't be right: it lists other tensors")
-    size = path.stat().st_size
+    size = file_size(path)
     if plan.nbytes > size:
         raise StorageError(
             f"{path}: expected {plan.nbytes} bytes of values, but the file has only {size} in all"

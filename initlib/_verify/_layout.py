@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from initlib._errors import RequestError, StorageError
-from initlib._formats import Entry, Format, storage_errors
+from initlib._formats import Entry, Format, Source, storage_errors
+from initlib._remote import Place
 
 # What is compared at a time, in bytes.
 BLOCK = 1 << 20
@@ -39,7 +39,7 @@ class Layout:
 
 
 def layout_of(
-    path: Path, file_format: Format, entries: Sequence[Entry], metadata: Mapping[str, str]
+    path: Place, file_format: Format, entries: Sequence[Entry], metadata: Mapping[str, str]
 ) -> Layout:
     """Lay a file out again, without values, and compare what lies between them.
 
@@ -53,11 +53,9 @@ def layout_of(
             offsets = file_format.create(model, entries, metadata)
         except RequestError as error:
             raise StorageError(f"{path}: its provenance can't be right: {error}") from error
-        with storage_errors(path, "read"), path.open("rb") as a, model.open("rb") as b:
-            size, found = (os.fstat(file.fileno()).st_size for file in (b, a))
-            gaps = _gaps(entries, offsets, min(size, found))
-            differs = next(_differences(a.fileno(), b.fileno(), gaps), None)
-    return Layout(offsets, size, found, differs)
+        with Source.open(path) as a, Source.open(model) as b:
+            gaps = _gaps(entries, offsets, min(a.size, b.size))
+            return Layout(offsets, b.size, a.size, next(_differences(a, b, gaps), None))
 
 
 def _gaps(entries: Sequence[Entry], offsets: Sequence[int], size: int) -> Iterator[tuple[int, int]]:
@@ -72,13 +70,13 @@ def _gaps(entries: Sequence[Entry], offsets: Sequence[int], size: int) -> Iterat
         yield position, size
 
 
-def _differences(a: int, b: int, gaps: Iterator[tuple[int, int]]) -> Iterator[int]:
+def _differences(a: Source, b: Source, gaps: Iterator[tuple[int, int]]) -> Iterator[int]:
     """Yield the first byte of each block of the gaps in which two files differ."""
     for begin, end in gaps:
         for start in range(begin, end, BLOCK):
             count = min(BLOCK, end - start)
-            one, other = os.pread(a, count, start), os.pread(b, count, start)
+            one, other = a.bytes_at(start, count), b.bytes_at(start, count)
             if one != other:
-                pairs = enumerate(zip(one, other, strict=False))
+                pairs = enumerate(zip(one, other, strict=True))
                 first = (i for i, (x, y) in pairs if x != y)
-                yield start + next(first, min(len(one), len(other)))
+                yield start + next(first)

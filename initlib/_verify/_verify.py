@@ -10,7 +10,6 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from initlib import _manifest
@@ -20,6 +19,7 @@ from initlib._description import SCHEMA_VERSION
 from initlib._make import Maker
 from initlib._manifest import Manifest
 from initlib._plan import Chunk, make_chunks
+from initlib._remote import Place, named, path_of
 from initlib._verify._cases import Case, against_manifest, against_provenance, with_notes
 from initlib._verify._verdicts import TensorVerdict, by_digest, by_values
 from initlib._workers import MEMORY, QUEUED, Progress, bounded, buffer_bytes, pool, thread_count
@@ -112,7 +112,8 @@ def verify(
     chunk_bytes = buffer_bytes(memory, workers, buffers=2)
     loaded = None if manifest is None else _manifest.read(manifest)
     by_manifest = loaded is not None and not quick
-    files = [(Path(path), progress)] if by_manifest else _files(Path(path), progress)
+    place = path_of(path)
+    files = [(place, progress)] if by_manifest else _files(place, progress)
     several = len(files) > 1
     parts: list[_Part] = []
     for file, report in files:
@@ -126,7 +127,7 @@ def verify(
     counts = Counter(verdict.how for verdict in rows if verdict.same)
     different = sum(not verdict.same for verdict in rows)
     return Verified(
-        path=os.fspath(path),
+        path=named(path),
         same=problem is None and not different,
         by="manifest" if by_manifest else "provenance",
         quick=quick,
@@ -155,7 +156,7 @@ class _Part:
     verdicts: tuple[TensorVerdict, ...]
 
 
-def _files(path: Path, progress: Progress | None) -> list[tuple[Path, Progress | None]]:
+def _files(path: Place, progress: Progress | None) -> list[tuple[Place, Progress | None]]:
     """Return the files of a checkpoint, and what to tell of the progress in each of them.
 
     Raises:
@@ -202,7 +203,7 @@ def _absent(parts: Sequence[_Part], manifest: Manifest) -> int:
 
 
 def _case(
-    path: Path,
+    path: Place,
     manifest: Manifest | None,
     *,
     quick: bool,

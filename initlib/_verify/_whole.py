@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 from initlib._digest import UNKNOWN
@@ -10,6 +9,7 @@ from initlib._errors import StorageError
 from initlib._formats import Format, Source
 from initlib._plan import Plan
 from initlib._provenance import Provenance, Record, read_record
+from initlib._remote import Place
 from initlib._verify._cases import Case, reader
 from initlib._verify._layout import layout_of
 from initlib._verify._verify import Job
@@ -33,7 +33,7 @@ class OtherFileError(Exception):
     """A file isn't the one that a plan makes; the message is a phrase."""
 
 
-def recorded(path: Path, file_format: Format, plan: Plan, provenance: Provenance) -> Recorded:
+def recorded(path: Place, file_format: Format, plan: Plan, provenance: Provenance) -> Recorded:
     """Return the digests of a plan's tensors, as the file of that plan records them.
 
     It is that if every byte beside the values is as the plan has it: so manifest, seed, versions,
@@ -79,7 +79,7 @@ def _difference(record: Record, plan: Plan, provenance: Provenance) -> str:
 
 
 def whole_digests(
-    path: Path,
+    path: Place,
     file_format: Format,
     plan: Plan,
     provenance: Provenance,

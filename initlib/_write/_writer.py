@@ -8,22 +8,67 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from initlib._digest import constant_digests, leaf_digests, tensor_digest
 from initlib._make import Bytes, Maker
 from initlib._memory import PAGE
 from initlib._plan import Chunk, Piece, make_chunks
-from initlib._write._file import File
 
 
-class _Made(NamedTuple):
+class Sink(Protocol):
+    """Takes bytes at any place."""
+
+    def write(self, data: Bytes, offset: int) -> None:
+        """Write contiguous bytes at a place. Threads may call it at the same time."""
+
+
+class Nowhere:
+    """Takes bytes and forgets them."""
+
+    def write(self, data: Bytes, offset: int) -> None:
+        """Do nothing."""
+
+
+class Made(NamedTuple):
     """A chunk in memory, the digests of its pieces' leaves, and what gives the memory back."""
 
     chunk: Chunk
     memory: Bytes
     digests: list[bytes]
     memory_held: ExitStack
+
+    @classmethod
+    def of(cls, chunk: Chunk, maker: Maker) -> Made:
+        """Make a chunk."""
+        with ExitStack() as stack:
+            memory = stack.enter_context(maker.made(chunk))
+            digests = [_digests(piece, memory, maker) for piece in chunk.pieces]
+            return cls(chunk, memory, digests, stack.pop_all())
+
+
+def _digests(piece: Piece, memory: Bytes, maker: Maker) -> bytes:
+    """Return the digests of a piece's leaves."""
+    element = maker.plan.tensors[piece.tensor].element
+    data = memory[maker.span(piece)]
+    return leaf_digests(data) if element is None else constant_digests(element, data.size)
+
+
+class Leaves:
+    """The digests of leaves, from which those of tensors come; any thread may add some."""
+
+    def __init__(self, tensors: int) -> None:
+        # By the element that they begin with, for each tensor.
+        self._found: list[dict[int, bytes]] = [{} for _ in range(tensors)]
+
+    def add(self, made: Made) -> None:
+        """Take note of a chunk's."""
+        for piece, found in zip(made.chunk.pieces, made.digests, strict=True):
+            self._found[piece.tensor][piece.start] = found
+
+    def tensors(self) -> list[str]:
+        """Return the digest of each tensor, once all leaves are there."""
+        return [tensor_digest(b"".join(each[i] for i in sorted(each))) for each in self._found]
 
 
 @dataclass
@@ -46,13 +91,12 @@ class Writer:
 
     maker: Maker
     offsets: Sequence[int]
-    file: File
+    file: Sink
     threads: int
     progress: Callable[[int], None]
     # None, which stays the last, says that nothing more comes.
-    _made: SimpleQueue[_Made | None] = field(default_factory=SimpleQueue)
-    # The digests of leaves by the element that they begin with, for each tensor.
-    _leaves: list[dict[int, bytes]] = field(init=False)
+    _made: SimpleQueue[Made | None] = field(default_factory=SimpleQueue)
+    _leaves: Leaves = field(init=False)
     # The first error of any thread ends the work of all.
     _errors: list[BaseException] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
@@ -60,7 +104,7 @@ class Writer:
     _telling: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
-        self._leaves = [{} for _ in self.maker.plan.tensors]
+        self._leaves = Leaves(len(self.maker.plan.tensors))
 
     def write_all(self, executor: Executor) -> list[str]:
         """Make and write everything.
@@ -86,7 +130,7 @@ class Writer:
         wait(writers)
         if self._errors:
             raise self._errors[0]
-        return [tensor_digest(b"".join(found[i] for i in sorted(found))) for found in self._leaves]
+        return self._leaves.tensors()
 
     @contextmanager
     def _ending(self) -> Iterator[None]:
@@ -113,15 +157,14 @@ class Writer:
                     chunk = next(chunks, None)
                 if chunk is None:
                     return
-                with ExitStack() as stack:
-                    memory = stack.enter_context(self.maker.made(chunk))
-                    digests = [self._digests(piece, memory) for piece in chunk.pieces]
-                    first = chunk.pieces[0].tensor
-                    if self.maker.plan.tensors[first].streams:
-                        self._made.put(_Made(chunk, memory, digests, stack.pop_all()))
-                    else:
-                        self._write_whole(memory, self.offsets[first])
-                        self._note(chunk, digests)
+                made = Made.of(chunk, self.maker)
+                first = chunk.pieces[0].tensor
+                if self.maker.plan.tensors[first].streams:
+                    self._made.put(made)
+                    continue
+                with made.memory_held:
+                    self._write_whole(made.memory, self.offsets[first])
+                    self._note(made)
 
     def _write_made(self) -> None:
         """Write chunks as they come."""
@@ -130,21 +173,15 @@ class Writer:
             with self._ending(), made.memory_held:
                 if not self._errors:
                     self._write(made.chunk.pieces, made.memory)
-                    self._note(made.chunk, made.digests)
+                    self._note(made)
         self._made.put(None)
 
-    def _note(self, chunk: Chunk, digests: Sequence[bytes]) -> None:
+    def _note(self, made: Made) -> None:
         """Take note of a chunk that is done."""
         with self._lock:
-            for piece, found in zip(chunk.pieces, digests, strict=True):
-                self._leaves[piece.tensor][piece.start] = found
+            self._leaves.add(made)
         with self._telling:
-            self.progress(chunk.nbytes)
-
-    def _digests(self, piece: Piece, made: Bytes) -> bytes:
-        element = self.maker.plan.tensors[piece.tensor].element
-        data = made[self.maker.span(piece)]
-        return leaf_digests(data) if element is None else constant_digests(element, data.size)
+            self.progress(made.chunk.nbytes)
 
     def _write(self, pieces: Sequence[Piece], made: Bytes) -> None:
         """Write pieces, together those that are neighbours in the file and so in memory."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from initlib._dtypes import dtype_name, is_float
 from initlib._errors import RequestError, StorageError, did_you_mean, reason
+from initlib._remote import Address, Place, named
 from initlib.initializers._base import Array, Target, pieces
 from initlib.initializers._constants import Unseeded
 from initlib.initializers._rounding import check_values, round_once
@@ -48,7 +49,7 @@ class FromFile(Unseeded):
         self._folder = Path()
         self._state: State | None = None
 
-    def at(self, folder: Path, name: str, *, within: bool = False) -> FromFile:
+    def at(self, folder: Place, name: str, *, within: bool = False) -> FromFile:
         """Return it as the initializer of one tensor of a manifest, pinned to the file's state.
 
         Args:
@@ -60,6 +61,9 @@ class FromFile(Unseeded):
             RequestError: there is no such file, or no such tensor in it, or it may not be read.
             StorageError: it can't be read.
         """
+        if isinstance(folder, Address) or "://" in self.path:
+            text = "from_file takes files of this machine only, seen from a manifest on it"
+            raise RequestError(f"{named(self.path)!r} isn't fetched: {text}")
         if within:
             _check_within(folder, self.path)
         found = FromFile(self.path, name if self.tensor is None else self.tensor)

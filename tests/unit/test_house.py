@@ -22,6 +22,7 @@ FLOORS = [
         "_interrupts",
         "_memory",
         "_native",
+        "_remote",
         "_version",
     },
     {
@@ -45,6 +46,8 @@ BESIDE = {
     ("_moments", "_dtypes"),
     ("_extras", "_errors"),
     ("_native", "_version"),
+    ("_remote", "_errors"),
+    ("_remote", "_extras"),
     ("_stream", "_dtypes"),
     ("_seeds", "_stream"),
     ("random", "_arguments"),
