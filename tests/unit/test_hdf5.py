@@ -10,6 +10,7 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
+from h5py import h5d, h5s, h5t
 
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, StorageError
@@ -305,6 +306,13 @@ def add_odd(file, case):
             file.create_dataset("x", (3,), h5py.vlen_dtype("f4"))
         case "arrays":
             file.create_dataset("x", (3,), np.dtype(("f4", (2, 2))))
+        case "time":
+            h5d.create(file.id, b"x", h5t.UNIX_D32LE, h5s.create_simple((3,)))
+        case "three bytes":
+            kind = h5t.STD_I32LE.copy()
+            kind.set_precision(24)
+            kind.set_size(3)
+            h5d.create(file.id, b"x", kind, h5s.create_simple((3,)))
         case "long":
             file["x"] = np.ones(3, np.longdouble)
         case "opaque":
@@ -342,6 +350,8 @@ def add_odd(file, case):
         ("reference", "references"),
         ("lists", "lists of various lengths"),
         ("arrays", "arrays as elements"),
+        ("time", "times"),
+        ("three bytes", "a type that NumPy lacks"),
         ("long", "dtype float128"),
         ("opaque", "opaque values of 2 bytes"),
         ("label", "opaque values of 2 bytes called 'float8_e5m2'"),

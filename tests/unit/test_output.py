@@ -149,7 +149,7 @@ def test_the_disk_that_is_asked_is_that_of_the_output(tmp_path, monkeypatch):
         assert asked.pop() in (folder, expected)
 
 
-def test_a_companion_is_compared_byte_for_byte(tmp_path):
+def test_a_companion_is_compared_byte_for_byte(tmp_path, monkeypatch):
     for name, text in (("source", '{"a": 1}'), ("m", '{"a": 2}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(text)
@@ -163,12 +163,31 @@ def test_a_companion_is_compared_byte_for_byte(tmp_path):
     generate(tmp_path / "source", copy_from=tmp_path / "source")
     assert (tmp_path / "source" / "config.json").stat().st_ino == inode
 
+    def fails(*args, **options):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+    monkeypatch.setattr("filecmp.cmp", fails)
+    with pytest.raises(StorageError) as error:
+        generate(tmp_path / "m", resume=True, copy_from=tmp_path / "source")
+    assert str(error.value) == f"{tmp_path / 'm'}: Is a directory"
+
 
 def test_a_folder_that_is_not_there(tmp_path):
     path = tmp_path / "nowhere" / "m.h5"
     with pytest.raises(RequestError) as error:
         initlib.generate({"layers": LAYERS}, path)
     assert str(error.value) == f"{path}: there is no folder {path.parent}"
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m/", "text"])
+def test_no_current_folder(tmp_path, monkeypatch, name):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(StorageError) as error:
+        TextFile(name) if name == "text" else initlib.generate({"layers": LAYERS}, name)
+    assert str(error.value) == f"{name.rstrip('/')}: No such file or directory"
 
 
 def test_a_temporary_file_that_goes_meanwhile(tmp_path):
