@@ -67,10 +67,10 @@ def is_manifest(path: str | os.PathLike[str]) -> bool:
 def _load(source: Source) -> tuple[str, Place, Any, Lines | None]:
     """Return a source's name, folder, data and lines."""
     if isinstance(source, Mapping):
-        return "<manifest>", Path.cwd(), _plain(source), None
+        return "<manifest>", _whole(Path()), _plain(source), None
     if isinstance(source, str | os.PathLike) and os.fspath(source) != "-":
         path = path_of(source)
-        return str(path), path.parent.resolve(), *_parse(_content(path), str(path), path.suffix)
+        return str(path), _whole(path.parent), *_parse(_content(path), str(path), path.suffix)
     stream = sys.stdin if isinstance(source, str | os.PathLike) else source
     if not hasattr(stream, "read"):
         raise RequestError(f"expected a file, a stream or a mapping, received {source!r}")
@@ -78,7 +78,15 @@ def _load(source: Source) -> tuple[str, Place, Any, Lines | None]:
     name = "<stdin>" if standard else "<manifest>"
     # Bytes, so that bad UTF-8 is found by us and not by the stream.
     content: str | bytes = getattr(stream, "buffer", stream).read(limit("MANIFEST") + 1)
-    return name, Path.cwd(), *_parse(_bounded(content, name), name, "")
+    return name, _whole(Path()), *_parse(_bounded(content, name), name, "")
+
+
+def _whole(folder: Place) -> Place:
+    """Return a folder by its whole path: a manifest's own code may go elsewhere."""
+    try:
+        return folder.resolve()
+    except OSError as error:
+        raise StorageError(f"there is no current folder: {reason(error)}") from None
 
 
 def _plain(source: Mapping[str, Any]) -> Any:

@@ -200,13 +200,13 @@ def test_who_finds_the_order_gone_stops(folder, monkeypatch):
     class Gone(Here):
         def submit(self, work, claim, run, number):
             def write(job, path, advance):
-                claim.order.unlink()
+                claim.order.unlink(missing_ok=True)
                 advance(1)
 
             monkeypatch.setattr(_spread, "write", write)
             return super().submit(work, claim, run, number)
 
-    with pytest.raises(initlib.StorageError, match="m: nobody waits for shard 1 any more"):
+    with pytest.raises(initlib.StorageError, match="m: nobody waits for shard . any more"):
         generate(folder, Gone())
     assert not folder.exists()
 

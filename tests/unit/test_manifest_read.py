@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from initlib._errors import ManifestError
+from initlib._errors import ManifestError, StorageError
 from initlib._manifest import _yaml, read
 
 SMALL = """\
@@ -193,3 +193,19 @@ def test_the_garbage_collector_is_left_as_it_was(enabled):
 
 def test_empty_list_of_layers():
     assert list(read({"layers": []}).tensors()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{"layers": []}, io.StringIO("layers: []"), "-", "m.yaml"],
+    ids=["mapping", "stream", "standard input", "file"],
+)
+def test_no_current_folder(tmp_path, monkeypatch, source):
+    monkeypatch.setattr("sys.stdin", io.StringIO("layers: []"))
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(StorageError) as error:
+        read(source)
+    assert str(error.value) == "there is no current folder: No such file or directory"

@@ -1,6 +1,7 @@
 """initlib._output: what takes its name, on what terms, and what is taken back."""
 
 import errno
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -162,14 +163,18 @@ def test_a_companion_is_compared_byte_for_byte(tmp_path, monkeypatch):
     inode = (tmp_path / "source" / "config.json").stat().st_ino
     generate(tmp_path / "source", copy_from=tmp_path / "source")
     assert (tmp_path / "source" / "config.json").stat().st_ino == inode
+    read = Path.read_bytes
+    for folder, named in (("m", "m"), ("source", "source/config.json")):
 
-    def fails(*args, **options):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        def fails(self, folder=folder):
+            if self == tmp_path / folder / "config.json":
+                raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+            return read(self)
 
-    monkeypatch.setattr("filecmp.cmp", fails)
-    with pytest.raises(StorageError) as error:
-        generate(tmp_path / "m", resume=True, copy_from=tmp_path / "source")
-    assert str(error.value) == f"{tmp_path / 'm'}: Is a directory"
+        monkeypatch.setattr(Path, "read_bytes", fails)
+        with pytest.raises(StorageError) as error:
+            generate(tmp_path / "m", resume=True, copy_from=tmp_path / "source")
+        assert str(error.value) == f"{tmp_path / named}: Permission denied"
 
 
 def test_a_folder_that_is_not_there(tmp_path):
@@ -185,8 +190,9 @@ def test_no_current_folder(tmp_path, monkeypatch, name):
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
+    (tmp_path / "m.json").write_text(json.dumps({"layers": LAYERS}))
     with pytest.raises(StorageError) as error:
-        TextFile(name) if name == "text" else initlib.generate({"layers": LAYERS}, name)
+        TextFile(name) if name == "text" else initlib.generate(tmp_path / "m.json", name)
     assert str(error.value) == f"{name.rstrip('/')}: No such file or directory"
 
 
