@@ -61,6 +61,7 @@ coverage: .venv/installed ## Run the tests and tell which lines and branches the
 
 .PHONY: mutants
 mutants: .venv-mutants/installed ## Change the code in small ways and tell which changes no test notices
+	@test "$$(id -u)" != 0 || { echo "mutants may replace any file, even /dev/null: run them as another user than root" >&2; exit 1; }
 	CI=true .venv-mutants/bin/mutmut run $(SAMPLE:%='%')
 	.venv-mutants/bin/mutmut results --all true | $(PYTHON) tools/mutants.py
 
