@@ -196,6 +196,21 @@ def test_no_current_folder(tmp_path, monkeypatch, name):
     assert str(error.value) == f"{name.rstrip('/')}: No such file or directory"
 
 
+def test_folders_that_can_t_be_looked_into(tmp_path, monkeypatch):
+    path = tmp_path / ("a" * 300) / "m.h5"
+    with pytest.raises(StorageError) as error:
+        initlib.generate({"layers": LAYERS}, path)
+    assert str(error.value) == f"{path}: File name too long; choose a shorter one"
+
+    def fails(path):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "listdir", fails)
+    with pytest.raises(StorageError) as error:
+        generate(tmp_path)
+    assert str(error.value) == f"{tmp_path}: Permission denied"
+
+
 def test_a_temporary_file_that_goes_meanwhile(tmp_path):
     def remove(done, total):
         for path in tmp_path.glob(".*.tmp"):

@@ -84,3 +84,11 @@ def test_an_index_of_no_initializer(metadata, number):
     record = _provenance.read_record({"initgen": json.dumps(changed)})
     assert record is not None
     assert record.initializer("ü/w") == {}
+
+
+def test_a_stream_of_another_version(metadata):
+    changed = {**json.loads(metadata["initgen"]), "stream": 12345 * 10**30}
+    with pytest.raises(ValueError, match="stream") as error:
+        _provenance.read_record({"initgen": json.dumps(changed)})
+    seen = "its values are of stream version 12345000000000000000; this initgen makes 1"
+    assert str(error.value) == seen
