@@ -209,7 +209,7 @@ class Claim:
                 self._lock_fd = self._locked()
             except FileNotFoundError:
                 # Another run made the folder, failed, and has just removed it.
-                if self.make_folder and not self.folder.exists():
+                if self.make_folder and self.folder.parent.exists() and not self.folder.exists():
                     continue
                 raise
             except BaseException:

@@ -271,3 +271,14 @@ def test_abandon_removes_what_is_under_way(tmp_path):
         initlib.generate(MANIFEST, tmp_path / "x.h5", progress=look)
     assert seen == [[".initgen-x.h5-1.new.tmp", ".initgen-x.h5.lock"], []]
     initlib.abandon()
+
+
+def test_the_folder_around_it_goes_meanwhile(tmp_path, monkeypatch):
+    """Between the look at what is there and the first file."""
+    around = tmp_path / "a"
+    around.mkdir()
+    monkeypatch.setattr(Claim, "held", lambda claim, held=Claim.held: around.rmdir() or held(claim))
+    with pytest.raises(initlib.StorageError) as error:
+        initlib.generate({"layers": []}, f"{around}/m/")
+    assert str(error.value) == f"{around}/m: No such file or directory"
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 from initlib._dtypes import DTYPES
 from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, EntryError
+from initlib._formats._entry import Raw
 from initlib._formats._safetensors import MAX_HEADER
 
 FORMAT = FORMATS["safetensors"]
@@ -168,6 +169,25 @@ def test_dtypes_of_others_are_unread_and_must_fit(tmp_path, code, bits):
     foreign(path, tensors, 24 * bits + 5)
     with pytest.raises(StorageError, match=rf"'a' has {24 * bits} bytes for {code} of shape"):
         FORMAT.read(path)
+
+
+def test_where_the_bytes_of_others_are(tmp_path):
+    path = tmp_path / "m.safetensors"
+    tensors = {
+        "a": {"dtype": "C64", "shape": [1], "data_offsets": [0, 8]},
+        "b": {"dtype": "C64", "shape": [2, 1], "data_offsets": [8, 24]},
+    }
+    foreign(path, tensors, 24)
+    first, second = FORMAT.read(path).raw
+    assert first.offset == path.stat().st_size - 24
+    assert second == Raw(Entry("b", DTYPES["uint8"], (16,)), first.offset + 8, (2, 1))
+
+
+def test_zeros_after_sizes_whose_product_is_beyond_any_file(tmp_path):
+    path = tmp_path / "m.safetensors"
+    shape = [2**40, 2**40, 0]
+    foreign(path, {"w": {"dtype": "I8", "shape": shape, "data_offsets": [0, 0]}}, 0)
+    assert FORMAT.read(path).entries == (Entry("w", DTYPES["int8"], tuple(shape)),)
 
 
 def test_a_dtype_nobody_has_heard_of_is_unread(tmp_path):
