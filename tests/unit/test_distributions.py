@@ -17,6 +17,7 @@ STREAM = Stream.seeded(0)
     [
         (lambda: Normal(math.nan, 1.0), "expected a finite mean, received nan"),
         (lambda: Normal(0.0, math.inf), "expected a finite stddev, received inf"),
+        (lambda: TruncatedNormal(0.0, math.inf), "expected a finite stddev, received inf"),
         (lambda: TruncatedNormal(0.0, -1.0), "expected a stddev of 0 or more, received -1.0"),
         (lambda: Uniform(0.0, math.nan), "expected a finite high, received nan"),
         (lambda: Uniform(2.0, 1.0), "expected low <= high, received [2.0, 1.0)"),

@@ -10,7 +10,7 @@ import pytest
 
 import initlib
 from initlib import RequestError, StorageError, TextFile
-from initlib._output import _file, _storage
+from initlib._output import _file, _storage, _target
 
 LAYERS = [{"name": f"t{i}", "shape": [100], "initializer": "ones"} for i in range(3)]
 SHARDS = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]
@@ -148,6 +148,17 @@ def test_the_disk_that_is_asked_is_that_of_the_output(tmp_path, monkeypatch):
         with pytest.raises(StorageError, match=rf"^{folder}: .* needed, .* disk of {folder}"):
             generate(folder)
         assert asked.pop() in (folder, expected)
+
+
+@pytest.mark.parametrize("name", [SHARDS[1], "model.safetensors"])
+def test_weights_of_a_folder_share_its_claim(tmp_path, name):
+    path = tmp_path / name
+    with _target.folder_at(tmp_path, None).claim().held():
+        with pytest.raises(StorageError) as error:
+            initlib.generate({"layers": LAYERS}, path)
+        initlib.generate({"layers": LAYERS}, tmp_path / "other.safetensors")
+    assert str(error.value) == f"{path}: another run of initgen is writing it"
+    assert list(contents(tmp_path)) == ["other.safetensors"]
 
 
 def test_a_companion_is_compared_byte_for_byte(tmp_path, monkeypatch):
