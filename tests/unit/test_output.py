@@ -149,6 +149,14 @@ def test_the_disk_that_is_asked_is_that_of_the_output(tmp_path, monkeypatch):
             generate(folder)
         assert asked.pop() in (folder, expected)
 
+    def fails(folder):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(_storage.shutil, "disk_usage", fails)
+    with pytest.raises(StorageError) as error:
+        generate(tmp_path)
+    assert str(error.value) == f"{tmp_path}: Permission denied"
+
 
 @pytest.mark.parametrize("name", [SHARDS[1], "model.safetensors"])
 def test_weights_of_a_folder_share_its_claim(tmp_path, name):
