@@ -39,8 +39,8 @@ class Provenance:
     """
 
     def __init__(self, plan: Plan) -> None:
-        canonical = plan.manifest.canonical()
-        self.manifest_sha256 = manifest_sha256(canonical)
+        self._manifest = plan.manifest
+        self.manifest_sha256 = plan.manifest.sha256
         rows, self._numbers = _distinct(plan.tensors)
         self._names = [tensor.entry.name for tensor in plan.tensors]
         # transformers loads only files that say which framework's tensors they hold.
@@ -49,7 +49,6 @@ class Provenance:
             "version": __version__,
             "stream": STREAM_VERSION,
             "seed": plan.manifest.seed,
-            "manifest": canonical,
             "manifest_sha256": self.manifest_sha256,
             "initializers": rows,
         }
@@ -66,7 +65,11 @@ class Provenance:
         rows = zip(self._names, self._numbers, known, strict=True)
         tensors = {name: [number, digest] for name, number, digest in rows}
         record = {"checksum": UNKNOWN, **self._record, "tensors": tensors}
-        texts = {**self._texts, KEY: _dump(record)}
+        # A manifest may be large, and shards many: its text is made once for all of them.
+        parts = {"manifest": self._manifest.text}
+        parts |= {key: _manifest.compact(value) for key, value in record.items()}
+        text = ",".join(f'"{key}":{part}' for key, part in sorted(parts.items()))
+        texts = {**self._texts, KEY: f"{{{text}}}"}
         if digests is None:
             return texts
         return {**texts, KEY: _CHECKSUM.sub(checksum(texts), texts[KEY])}
@@ -144,48 +147,52 @@ def own_record(checkpoint: Checkpoint) -> Record | None:
     Raises:
         ValueError: it isn't to be trusted; the message says why.
     """
-    records = []
+    first: Record | None = None
+    listed: set[str] = set()
     for metadata in checkpoint.metadata:
-        record = _usable(metadata)
+        record = _trusted(metadata)
         if record is None:
             return None
-        records.append(record)
-    if any(record.manifest != records[0].manifest for record in records):
-        raise ValueError("its files were made from several manifests")
-    listed = {name for record in records for name in record.tensors}
+        if first is None:
+            first = _usable(record)
+        elif record.manifest != first.manifest:
+            raise ValueError("its files were made from several manifests")
+        listed |= record.tensors.keys()
     if listed != {each.entry.name for each in checkpoint.tensors}:
         raise ValueError("its own manifest lists other tensors than there are")
-    return records[0]
+    return first
 
 
-def _usable(metadata: Mapping[str, str]) -> Record | None:
-    """Return the provenance of a file whose manifest can be read, None if it has none."""
+def _trusted(metadata: Mapping[str, str]) -> Record | None:
+    """Return the provenance of a file as it was written, None if it has none."""
     try:
         record = read_record(metadata)
-        if record is None:
-            return None
+    except ValueError as error:
+        raise ValueError(f"its own manifest can't be used: {error}") from error
+    if record is not None and checksum(metadata) != record.checksum:
+        raise ValueError("its own manifest isn't as it was written: the checksum doesn't fit")
+    return record
+
+
+def _usable(record: Record) -> Record:
+    """Return a provenance whose manifest can be read."""
+    try:
         _manifest.read(record.manifest)
     except ValueError as error:
         raise ValueError(f"its own manifest can't be used: {error}") from error
-    if checksum(metadata) != record.checksum:
-        raise ValueError("its own manifest isn't as it was written: the checksum doesn't fit")
     return record
 
 
 def checksum(metadata: Mapping[str, str]) -> str:
     """Return the checksum of a file's metadata, whatever stands at its own place."""
     blank = _CHECKSUM.sub(UNKNOWN, metadata[KEY])
-    text = _dump({**metadata, KEY: blank})
+    text = _manifest.compact({**metadata, KEY: blank})
     return blake3(text.encode(), derive_key_context=_CONTEXT).hexdigest()
 
 
 def manifest_sha256(canonical: Mapping[str, Any]) -> str:
     """Return the hash of a manifest in canonical form."""
-    return hashlib.sha256(_dump(canonical).encode()).hexdigest()
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(_manifest.compact(canonical).encode()).hexdigest()
 
 
 def _distinct(tensors: Sequence[TensorPlan]) -> tuple[list[Any], list[int]]:
@@ -198,7 +205,7 @@ def _distinct(tensors: Sequence[TensorPlan]) -> tuple[list[Any], list[int]]:
         # Code is run anew for each tensor, and none of it may be left out.
         shared = id(tensor.spec if tensor.spec.custom else tensor.initializer)
         if shared not in known:
-            known[shared] = rows.setdefault(_dump(resolved(tensor)), len(rows))
+            known[shared] = rows.setdefault(_manifest.compact(resolved(tensor)), len(rows))
         numbers.append(known[shared])
     return [json.loads(row) for row in rows], numbers
 

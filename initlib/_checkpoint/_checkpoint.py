@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+import resource
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,9 @@ from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, Format, Opened, Source, storage_errors
 from initlib._garbage import no_collection
 from initlib._remote import Place, path_of
+
+# Room for what else a process has open beside shards.
+OTHER_FILES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 def _open_shards(path: Place, shards: Shards, stack: ExitStack) -> Checkpoint:
     """Open all shards; the `stack` closes them if one of them is bad."""
+    _allow_files(len(shards.files))
     opened: list[Opened] = []
     for shard in shards.files:
         source = stack.enter_context(_open_shard(shard, shards.index))
@@ -154,6 +159,18 @@ def _open_shards(path: Place, shards: Shards, stack: ExitStack) -> Checkpoint:
         file.contents = found
     stack.pop_all()
     return Checkpoint(path, "safetensors", tuple(opened))
+
+
+def _allow_files(count: int) -> None:
+    """Let the process have so many more files open, if it may allow that to itself."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Usual limits are those of fifty years ago, so that a few terabytes have too many shards; and
+    # there may be another checkpoint to compare with.
+    wanted = 2 * count + OTHER_FILES
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _open_shard(file: Place, index: Place | None) -> Source:

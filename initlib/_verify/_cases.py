@@ -194,7 +194,7 @@ def _contradictions(record: Record, metadata: Mapping[str, str], plan: Plan) -> 
 
 def _other_manifest(record: Record, manifest: Manifest, *, part: bool) -> Iterator[str]:
     """Yield how the manifest that a file was made from differs from another one."""
-    if record.manifest_sha256 != manifest_sha256(manifest.canonical()):
+    if record.manifest_sha256 != manifest.sha256:
         seed = "with the same seed"
         if record.seed != manifest.seed:
             seed = f"with seed {record.seed}, not {manifest.seed}"
