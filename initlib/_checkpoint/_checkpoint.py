@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,17 @@ class Checkpoint:
         tensors: in the order of files, and in each of their bytes; those without an offset last.
         unread: what else is in the files.
         raw: those of them that are tensors of other dtypes, by name: their bytes, and their shape.
+        texts: what an index says beside its table, by key.
     """
 
-    def __init__(self, path: Place, format: str, opened: tuple[Opened, ...]):
-        self.path, self.format, self._opened = path, format, opened
+    def __init__(
+        self,
+        path: Place,
+        format: str,
+        opened: tuple[Opened, ...],
+        texts: Mapping[str, str] = MappingProxyType({}),
+    ):
+        self.path, self.format, self._opened, self.texts = path, format, opened, texts
         self.files = tuple(file.source.path for file in opened)
         self.names = tuple(path.name for path in self.files)
         self.metadata = tuple(file.contents.metadata for file in opened)
@@ -158,7 +166,7 @@ def _open_shards(path: Place, shards: Shards, stack: ExitStack) -> Checkpoint:
     for file, found in zip(opened, contents, strict=True):
         file.contents = found
     stack.pop_all()
-    return Checkpoint(path, "safetensors", tuple(opened))
+    return Checkpoint(path, "safetensors", tuple(opened), shards.texts)
 
 
 def _allow_files(count: int) -> None:

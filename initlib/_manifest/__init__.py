@@ -1,6 +1,7 @@
 """Manifests: what tensors a checkpoint holds and how each is initialised. See docs/manifest.md."""
 
 from initlib._manifest._expand import MAX_RANK
+from initlib._manifest._initializers import write
 from initlib._manifest._manifest import Manifest, compact
 from initlib._manifest._names import MAX_NAME
 from initlib._manifest._read import is_manifest, read
@@ -20,4 +21,5 @@ __all__ = [
     "is_manifest",
     "read",
     "schema",
+    "write",
 ]
