@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -53,6 +53,11 @@ class TensorPlan:
     streams: bool
     element: bytes | None = None
     absent: str | None = None
+
+    @property
+    def named(self) -> InitializerSpec:
+        """The initializer as the manifest has it, but with the names of all arguments."""
+        return replace(self.spec, args=(), config={**_positional(self.spec), **self.spec.config})
 
     @property
     def source(self) -> str | None:

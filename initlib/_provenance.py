@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from initlib._checkpoint import Checkpoint
 
 KEY = "initgen"
+# Among the texts of a shard: the hash of the manifest of all shards.
+ORIGIN = "initgen_manifest_sha256"
 
 _CONTEXT = "initgen 1 metadata checksum"
 # Sorted by key, the record begins with its checksum.
@@ -36,11 +39,13 @@ class Provenance:
 
     Attributes:
         manifest_sha256: hash of the canonical manifest: equal manifests have equal hashes.
+        origin: that of the manifest whose shard it is, or the same.
     """
 
     def __init__(self, plan: Plan) -> None:
-        canonical = plan.manifest.canonical()
-        self.manifest_sha256 = manifest_sha256(canonical)
+        self._manifest = plan.manifest
+        self.manifest_sha256 = plan.manifest.sha256
+        self.origin = plan.manifest.metadata.get(ORIGIN, self.manifest_sha256)
         rows, self._numbers = _distinct(plan.tensors)
         self._names = [tensor.entry.name for tensor in plan.tensors]
         # transformers loads only files that say which framework's tensors they hold.
@@ -49,7 +54,6 @@ class Provenance:
             "version": __version__,
             "stream": STREAM_VERSION,
             "seed": plan.manifest.seed,
-            "manifest": canonical,
             "manifest_sha256": self.manifest_sha256,
             "initializers": rows,
         }
@@ -66,7 +70,11 @@ class Provenance:
         rows = zip(self._names, self._numbers, known, strict=True)
         tensors = {name: [number, digest] for name, number, digest in rows}
         record = {"checksum": UNKNOWN, **self._record, "tensors": tensors}
-        texts = {**self._texts, KEY: _dump(record)}
+        # A manifest may be large, and shards many: its text is made once for all of them.
+        parts = {"manifest": self._manifest.text}
+        parts |= {key: _manifest.compact(value) for key, value in record.items()}
+        text = ",".join(f'"{key}":{part}' for key, part in sorted(parts.items()))
+        texts = {**self._texts, KEY: f"{{{text}}}"}
         if digests is None:
             return texts
         return {**texts, KEY: _CHECKSUM.sub(checksum(texts), texts[KEY])}
@@ -104,6 +112,17 @@ class Record(BaseModel):
         """The tensors' digests by name."""
         return {name: digest for name, (_, digest) in self.tensors.items()}
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The manifest's own metadata."""
+        texts = self.manifest.get("metadata")
+        return texts if isinstance(texts, dict) else {}
+
+    @property
+    def origin(self) -> str:
+        """The hash of the manifest of the whole, of which this may be a shard."""
+        return str(self.texts.get(ORIGIN, self.manifest_sha256))
+
     def initializer(self, name: str) -> dict[str, Any]:
         """Return a tensor's initializer, empty where the record has none at its index."""
         number = self.tensors[name][0]
@@ -114,6 +133,15 @@ class _Stream(BaseModel):
     """What every version of the provenance has."""
 
     stream: int
+
+
+class _Index(BaseModel):
+    """What an index says of its checkpoint."""
+
+    model_config = ConfigDict(strict=True)
+
+    manifest: dict[str, Any]
+    only: list[str] = []
 
 
 def read_record(metadata: Mapping[str, str]) -> Record | None:
@@ -138,36 +166,91 @@ def read_record(metadata: Mapping[str, str]) -> Record | None:
         raise ValueError(f"its provenance is damaged: {where}: {first['msg']}") from None
 
 
-def own_record(checkpoint: Checkpoint) -> Record | None:
-    """Return the provenance that all files of a checkpoint share, None if there is none.
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a checkpoint says of how the whole of it was made.
+
+    Attributes:
+        manifest: in canonical form.
+        only: globs of the names that were asked for; empty for all.
+        version: of the initgen that made it.
+    """
+
+    manifest: dict[str, Any]
+    only: tuple[str, ...]
+    version: str
+
+
+def index_record(plan: Plan) -> str:
+    """Return what an index says of the plan whose shards it lists, as `own` reads it back."""
+    parts = f'"manifest":{plan.manifest.text}'
+    if plan.only:
+        parts += f',"only":{_manifest.compact(plan.only)}'
+    return f"{{{parts}}}"
+
+
+def own(checkpoint: Checkpoint) -> Own | None:
+    """Return what all files of a checkpoint say together, None if one says nothing.
 
     Raises:
         ValueError: it isn't to be trusted; the message says why.
     """
     records = []
     for metadata in checkpoint.metadata:
-        record = _usable(metadata)
+        record = _trusted(metadata)
         if record is None:
             return None
+        _check(record.manifest)
         records.append(record)
-    if any(record.manifest != records[0].manifest for record in records):
-        raise ValueError("its files were made from several manifests")
+        if record.origin != records[0].origin:
+            raise ValueError("its files were made from several manifests")
     listed = {name for record in records for name in record.tensors}
     if listed != {each.entry.name for each in checkpoint.tensors}:
         raise ValueError("its own manifest lists other tensors than there are")
-    return records[0]
+    first = records[0]
+    if ORIGIN not in first.texts:
+        found = Own(first.manifest, tuple(first.only), first.version)
+    else:
+        found = _indexed(checkpoint, first) or _together(records)
+    _check(found.manifest)
+    return found
 
 
-def _usable(metadata: Mapping[str, str]) -> Record | None:
-    """Return the provenance of a file whose manifest can be read, None if it has none."""
+def _indexed(checkpoint: Checkpoint, shard: Record) -> Own | None:
+    """Return what an index says of the checkpoint that a shard is of, None if it doesn't."""
     try:
-        record = read_record(metadata)
-        if record is None:
-            return None
-        _manifest.read(record.manifest)
+        index = _Index.model_validate_json(checkpoint.texts.get(KEY, ""))
+    except ValidationError:
+        return None
+    if manifest_sha256(index.manifest) != shard.origin:
+        return None
+    return Own(index.manifest, tuple(index.only), shard.version)
+
+
+def _together(records: Sequence[Record]) -> Own:
+    """Return what shards say together, which together are what the whole would be."""
+    first = records[0]
+    texts = {key: text for key, text in first.texts.items() if key != ORIGIN}
+    layers = [layer for record in records for layer in record.manifest["layers"]]
+    manifest = {**first.manifest, "layers": layers, "metadata": texts}
+    return Own(manifest, (), first.version)
+
+
+def _check(manifest: dict[str, Any]) -> None:
+    """Raise ValueError if a manifest can't be read."""
+    try:
+        _manifest.read(manifest)
     except ValueError as error:
         raise ValueError(f"its own manifest can't be used: {error}") from error
-    if checksum(metadata) != record.checksum:
+
+
+def _trusted(metadata: Mapping[str, str]) -> Record | None:
+    """Return the provenance of a file as it was written, None if it has none."""
+    try:
+        record = read_record(metadata)
+    except ValueError as error:
+        raise ValueError(f"its own manifest can't be used: {error}") from error
+    if record is not None and checksum(metadata) != record.checksum:
         raise ValueError("its own manifest isn't as it was written: the checksum doesn't fit")
     return record
 
@@ -175,17 +258,13 @@ def _usable(metadata: Mapping[str, str]) -> Record | None:
 def checksum(metadata: Mapping[str, str]) -> str:
     """Return the checksum of a file's metadata, whatever stands at its own place."""
     blank = _CHECKSUM.sub(UNKNOWN, metadata[KEY])
-    text = _dump({**metadata, KEY: blank})
+    text = _manifest.compact({**metadata, KEY: blank})
     return blake3(text.encode(), derive_key_context=_CONTEXT).hexdigest()
 
 
 def manifest_sha256(canonical: Mapping[str, Any]) -> str:
     """Return the hash of a manifest in canonical form."""
-    return hashlib.sha256(_dump(canonical).encode()).hexdigest()
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(_manifest.compact(canonical).encode()).hexdigest()
 
 
 def _distinct(tensors: Sequence[TensorPlan]) -> tuple[list[Any], list[int]]:
@@ -198,7 +277,7 @@ def _distinct(tensors: Sequence[TensorPlan]) -> tuple[list[Any], list[int]]:
         # Code is run anew for each tensor, and none of it may be left out.
         shared = id(tensor.spec if tensor.spec.custom else tensor.initializer)
         if shared not in known:
-            known[shared] = rows.setdefault(_dump(resolved(tensor)), len(rows))
+            known[shared] = rows.setdefault(_manifest.compact(resolved(tensor)), len(rows))
         numbers.append(known[shared])
     return [json.loads(row) for row in rows], numbers
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+import resource
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,9 @@ from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, Format, Opened, Source, storage_errors
 from initlib._garbage import no_collection
 from initlib._remote import Place, path_of
+
+# Room for what else a process has open beside shards.
+OTHER_FILES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,17 @@ class Checkpoint:
         tensors: in the order of files, and in each of their bytes; those without an offset last.
         unread: what else is in the files.
         raw: those of them that are tensors of other dtypes, by name: their bytes, and their shape.
+        texts: what an index says beside its table, by key.
     """
 
-    def __init__(self, path: Place, format: str, opened: tuple[Opened, ...]):
-        self.path, self.format, self._opened = path, format, opened
+    def __init__(
+        self,
+        path: Place,
+        format: str,
+        opened: tuple[Opened, ...],
+        texts: Mapping[str, str] = MappingProxyType({}),
+    ):
+        self.path, self.format, self._opened, self.texts = path, format, opened, texts
         self.files = tuple(file.source.path for file in opened)
         self.names = tuple(path.name for path in self.files)
         self.metadata = tuple(file.contents.metadata for file in opened)
@@ -145,6 +157,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 def _open_shards(path: Place, shards: Shards, stack: ExitStack) -> Checkpoint:
     """Open all shards; the `stack` closes them if one of them is bad."""
+    _allow_files(len(shards.files))
     opened: list[Opened] = []
     for shard in shards.files:
         source = stack.enter_context(_open_shard(shard, shards.index))
@@ -153,7 +166,19 @@ def _open_shards(path: Place, shards: Shards, stack: ExitStack) -> Checkpoint:
     for file, found in zip(opened, contents, strict=True):
         file.contents = found
     stack.pop_all()
-    return Checkpoint(path, "safetensors", tuple(opened))
+    return Checkpoint(path, "safetensors", tuple(opened), shards.texts)
+
+
+def _allow_files(count: int) -> None:
+    """Let the process have so many more files open, if it may allow that to itself."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Usual limits are those of fifty years ago, so that a few terabytes have too many shards; and
+    # there may be another checkpoint to compare with.
+    wanted = 2 * count + OTHER_FILES
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _open_shard(file: Place, index: Place | None) -> Source:

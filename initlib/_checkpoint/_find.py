@@ -25,11 +25,13 @@ class Shards:
         files: safetensors files.
         index: the file that lists them, None if they are all of a folder.
         places: in which of the files, by its name, each tensor is; empty without an index.
+        texts: what else the index says, by key.
     """
 
     files: tuple[Place, ...]
     index: Place | None
     places: Mapping[str, str]
+    texts: Mapping[str, str]
 
 
 def shards_of_folder(folder: Place) -> Shards:
@@ -54,7 +56,7 @@ def shards_of_folder(folder: Place) -> Shards:
     files = tuple(folder / name for name in names if name.endswith(SUFFIX))
     if not files:
         raise RequestError(f"{folder}: the folder has no safetensors files{_other(names)}")
-    return Shards(files, None, {})
+    return Shards(files, None, {}, {})
 
 
 def _other(names: Sequence[str]) -> str:
@@ -76,11 +78,15 @@ def shards_of_index(source: Source) -> Shards:
     if source.size > MAX_INDEX:
         raise StorageError(f"{path}: an index of {source.size} bytes, more than {MAX_INDEX}")
     try:
-        places = _weight_map(parse_json(source.bytes_at(0, source.size)))
+        table = parse_json(source.bytes_at(0, source.size))
+        places = _weight_map(table)
     except ValueError as error:
         raise StorageError(f"{path}: not an index of safetensors files: {error}") from error
     files = tuple(path.parent / name for name in sorted(set(places.values())))
-    return Shards(files, path, places)
+    metadata = table.get("metadata")
+    found = metadata.items() if isinstance(metadata, dict) else ()
+    texts = {key: value for key, value in found if isinstance(value, str)}
+    return Shards(files, path, places, texts)
 
 
 def _weight_map(table: Any) -> dict[str, str]:

@@ -28,7 +28,7 @@ from initlib._output import (
     folder_at,
     is_folder,
 )
-from initlib._plan import make_plan
+from initlib._plan import Plan, make_plan
 from initlib._remote import Place
 from initlib._workers import MEMORY, Progress
 
@@ -165,9 +165,11 @@ def generate(
         job.plan.check(file_format, job.places)
     terms = None if dry_run else Terms(force, loaded.source, commit=commit)
     if isinstance(target, ObjectFile | ObjectFolder):
-        sent = upload(jobs, target, terms, progress, resume=resume)
-        return _summary(sent, jobs[0], target, 0.0 if dry_run else time.perf_counter() - begin)
-    shards, target = _shards_of(jobs, target)
+        sent = upload(plan, jobs, target, terms, progress, resume=resume)
+        return _summary(
+            plan, file_format, sent, target, 0.0 if dry_run else time.perf_counter() - begin
+        )
+    shards, target = _shards_of(plan, jobs, target)
     shards = way.share(shards)
     if terms is not None:
         size = None if isinstance(target, Output) else shard_bytes
@@ -175,7 +177,9 @@ def generate(
         if engine is not None:
             order = Order.of(plan, size, file_format, means, allow_code=allow_code)
         way.go(shards, target, terms, progress, order, resume=resume)
-    return _summary(shards, jobs[0], target, 0.0 if dry_run else time.perf_counter() - begin)
+    return _summary(
+        plan, file_format, shards, target, 0.0 if dry_run else time.perf_counter() - begin
+    )
 
 
 def _target(
@@ -211,14 +215,14 @@ def _target(
 
 
 def _shards_of(
-    jobs: Sequence[Job], target: Output | OutputFolder
+    plan: Plan, jobs: Sequence[Job], target: Output | OutputFolder
 ) -> tuple[Sequence[Shard], Output | OutputFolder]:
     """Return the files that jobs make, and the target with the index of several."""
     names = _shards.file_names(len(jobs))
     if isinstance(target, Output):
         names = [target.final.name]
     elif len(jobs) > 1:
-        index = _shards.index_text([job.plan for job in jobs])
+        index = _shards.index_text(plan, [job.plan for job in jobs])
         target = replace(target, index=(_shards.INDEX, index))
     claim = target.claim()
     numbered = enumerate(zip(jobs, names, strict=True), start=1)
@@ -227,7 +231,11 @@ def _shards_of(
 
 
 def _summary(
-    files: Sequence[Shard | Sending], first: Job, target: Target, seconds: float
+    plan: Plan,
+    file_format: Format,
+    files: Sequence[Shard | Sending],
+    target: Target,
+    seconds: float,
 ) -> Generated:
     """Return what was done as plain data."""
     rows = tuple(
@@ -246,9 +254,9 @@ def _summary(
         path=target.path,
         files=() if isinstance(target, Output | ObjectFile) else tuple(file.name for file in files),
         kept=tuple(file.name for file in files if file.kept),
-        format=first.format.name,
-        seed=first.plan.manifest.seed,
-        manifest_sha256=first.provenance.manifest_sha256,
+        format=file_format.name,
+        seed=plan.manifest.seed,
+        manifest_sha256=plan.manifest.sha256,
         parameters=sum(file.job.plan.parameters for file in files),
         nbytes=sum(file.job.plan.nbytes for file in files),
         seconds=seconds,

@@ -19,6 +19,7 @@ from initlib._generate._job import Job
 from initlib._interrupts import checker
 from initlib._make import Maker
 from initlib._output import ObjectFile, ObjectFolder, Terms, Uploads
+from initlib._plan import Plan
 from initlib._remote import Address
 from initlib._workers import Progress, pool
 from initlib._write import Nowhere, Sender, Writer
@@ -46,6 +47,7 @@ class Sending:
 
 
 def upload(
+    plan: Plan,
     jobs: Sequence[Job],
     target: ObjectFile | ObjectFolder,
     terms: Terms | None,
@@ -53,12 +55,12 @@ def upload(
     *,
     resume: bool,
 ) -> list[Sending]:
-    """Send the files that jobs make, unless there are no terms; return how far they are."""
+    """Send what the jobs of a plan make, unless there are no terms; return how far it is."""
     names = _shards.file_names(len(jobs))
     if isinstance(target, ObjectFile):
         names = [target.path.name]
     elif len(jobs) > 1:
-        index = _shards.index_text([job.plan for job in jobs])
+        index = _shards.index_text(plan, [job.plan for job in jobs])
         target = replace(target, index=(_shards.INDEX, index))
     files = [Sending(job, name, target.place(name)) for job, name in zip(jobs, names, strict=True)]
     if terms is not None:

@@ -1,7 +1,8 @@
 """Manifests: what tensors a checkpoint holds and how each is initialised. See docs/manifest.md."""
 
 from initlib._manifest._expand import MAX_RANK
-from initlib._manifest._manifest import Manifest
+from initlib._manifest._initializers import write
+from initlib._manifest._manifest import Manifest, compact
 from initlib._manifest._names import MAX_NAME
 from initlib._manifest._read import is_manifest, read
 from initlib._manifest._schema import schema
@@ -15,8 +16,10 @@ __all__ = [
     "Manifest",
     "TensorSpec",
     "Where",
+    "compact",
     "flow",
     "is_manifest",
     "read",
     "schema",
+    "write",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from initlib._errors import RequestError
@@ -46,6 +47,38 @@ def build(written: str | KerasConfig, variables: Variables, where: Where) -> Ini
     if "(" not in written:
         return InitializerSpec(_identifier(written), where=where)
     return _call(written, variables, where)
+
+
+def write(spec: InitializerSpec) -> str | dict[str, Any]:
+    """Return an initializer as a manifest without variables has it; its arguments have names."""
+    if not spec.config and spec.keras is None:
+        return spec.identifier
+    config = {key: _plain(value) for key, value in spec.config.items()}
+    if {key: _value(value, {}) for key, value in config.items()} == config:
+        return {**(spec.keras or {}), "class_name": spec.identifier, "config": config}
+    # In a config, text that reads as arithmetic would be taken for it.
+    return _call_text(spec.identifier, config)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with lists in the place of tuples, as JSON has them."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _call_text(name: str, config: Mapping[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={_argument_text(each)}' for key, each in config.items())})"
+
+
+def _argument_text(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_argument_text, value))}]"
+    if isinstance(value, dict):
+        return _call_text(value["class_name"], value.get("config", {}))
+    return repr(value)
 
 
 def uses(written: str | KerasConfig, names: set[str]) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from initlib._manifest._expand import Expansion
@@ -15,7 +18,7 @@ from initlib._manifest._specs import TensorSpec, Where
 from initlib._remote import Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifest:
     """A validated manifest; `tensors` expands it.
 
@@ -79,6 +82,21 @@ class Manifest:
         optional = {"vars": {}, "rules": [], "metadata": {}, "layout": "keras"}
         kept = {key: value for key, value in document.items() if value != optional.get(key)}
         return _json(kept)  # type: ignore[no-any-return]
+
+    @cached_property
+    def text(self) -> str:
+        """The canonical form as compact JSON, which all shards share."""
+        return compact(self.canonical())
+
+    @cached_property
+    def sha256(self) -> str:
+        """Its hash: equal manifests have equal hashes."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def compact(value: Any) -> str:
+    """Return data as compact JSON, sorted by key, in ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _item(item: Item) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from initlib._open._fill import Array, fill_selection
 from initlib._open._frameworks import Convert, converter
 from initlib._open._selection import Selection, select
 from initlib._plan import Plan, TensorPlan, make_plan
-from initlib._provenance import own_record
+from initlib._provenance import own
 from initlib._remote import path_of
 from initlib._workers import thread_count
 
@@ -231,15 +231,14 @@ def _manifest_of(source: Source, seed: int | None, dtype: Any) -> tuple[Manifest
     path = path_of(source)  # type: ignore[arg-type]
     with open_checkpoint(path) as checkpoint:
         try:
-            record = own_record(checkpoint)
+            found = own(checkpoint)
         except ValueError as error:
             raise RequestError(f"{path}: {error}") from error
-        if record is None:
+        if found is None:
             raise RequestError(f"{path} has no manifest of its own: initgen didn't make it")
-        only = tuple(record.only) if len(checkpoint.files) == 1 else ()
-    manifest = _manifest.read(record.manifest, seed=seed, dtype=dtype)
+    manifest = _manifest.read(found.manifest, seed=seed, dtype=dtype)
     folder = (path if path.is_dir() else path.parent).resolve()
-    return replace(manifest, folder=folder), only
+    return replace(manifest, folder=folder), found.only
 
 
 def _is_checkpoint(source: Source) -> bool:

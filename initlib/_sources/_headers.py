@@ -9,7 +9,7 @@ from typing import Any
 from initlib._checkpoint import Checkpoint, open_checkpoint
 from initlib._dtypes import dtype_name
 from initlib._formats import Entry
-from initlib._provenance import Record, own_record
+from initlib._provenance import Own, own
 from initlib._remote import named
 from initlib._sources._draft import Draft, base, common_dtype, make_draft, sentence, unlistable
 from initlib._sources._fold import Leaf, blocks, fold
@@ -29,25 +29,26 @@ def of_checkpoint(source: str | os.PathLike[str], rules: str | None) -> Draft:
             if checkpoint.format == "keras" and (draft := of_archive(name, checkpoint)) is not None:
                 return draft
             try:
-                record = own_record(checkpoint)
+                found = own(checkpoint)
             except ValueError as error:
-                record, notes = None, (str(error),)
-            if record is not None:
-                return _given_back(name, checkpoint, record)
+                found, notes = None, (str(error),)
+            if found is not None:
+                return _given_back(name, checkpoint, found)
             default = "torch" if checkpoint.format == "safetensors" else "keras"
             chosen = read_rules(default)
         return _drafted(name, checkpoint, chosen, notes)
 
 
-def _given_back(source: str, checkpoint: Checkpoint, record: Record) -> Draft:
+def _given_back(source: str, checkpoint: Checkpoint, own: Own) -> Draft:
     notes: tuple[str, ...] = ()
-    if record.only and len(checkpoint.files) == 1:
-        notes = (f"it is a part of what the manifest makes: {len(record.tensors):,} tensors",)
+    if own.only:
+        count = len(checkpoint.tensors)
+        notes = (f"it is a part of what the manifest makes: {count:,} tensors",)
     comments = [
-        f"The manifest that {base(source)} was made from, by initgen {record.version}.",
+        f"The manifest that {base(source)} was made from, by initgen {own.version}.",
         *map(sentence, notes),
     ]
-    data, count = record.manifest, len(checkpoint.tensors)
+    data, count = own.manifest, len(checkpoint.tensors)
     total = sum(each.entry.size for each in checkpoint.tensors)
     return Draft(source, as_text(data, comments), data, None, count, total, (), notes)
 

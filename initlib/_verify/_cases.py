@@ -23,7 +23,7 @@ from initlib._verify._layout import Layout, layout_of
 from initlib._verify._verdicts import TensorVerdict, made_otherwise, misshapen, missing, unexpected
 from initlib._version import __version__
 
-# Globs of --only that are named: a shard has thousands.
+# Globs of --only that are named.
 FEW = 10
 
 
@@ -40,6 +40,7 @@ class Case:
         problem: what is wrong with the file beside its values; None if nothing is.
         notes: what else is to be known.
         recorded: whether a manifest that it isn't held against is the one it was made from.
+        origin: hash of the manifest of the whole, as the file says, of which it may be a shard.
     """
 
     plan: Plan
@@ -50,6 +51,7 @@ class Case:
     problem: str | None = None
     notes: tuple[str, ...] = ()
     recorded: bool | None = None
+    origin: str = ""
 
 
 @contextmanager
@@ -59,7 +61,6 @@ def against_provenance(
     allow_code: bool,
     allow_files: bool = False,
     manifest: Manifest | None = None,
-    part: bool = False,
 ) -> Iterator[Case]:
     """Hold a file against what it says of itself.
 
@@ -68,7 +69,6 @@ def against_provenance(
         allow_code: let custom initializers run, whose code is looked for beside the file.
         allow_files: let tensors be taken from files outside of the file's folder.
         manifest: which the file's own has to be equal to; None if any will do.
-        part: it may have only some of its manifest's tensors, as shards do.
 
     Raises:
         RequestError: it has no provenance, or its code can't be run.
@@ -81,7 +81,7 @@ def against_provenance(
     record = _record(path, metadata)
     plan = _recorded_plan(path, record, within=not allow_files)
     layout = layout_of(path, file_format, plan.entries, metadata)
-    others = [] if manifest is None else [*_other_manifest(record, manifest, part=part)]
+    others = [] if manifest is None else [*_other_manifest(record, manifest)]
     recorded = None if manifest is None else not others
     problems = [*_contradictions(record, metadata, plan), *others]
     notes: tuple[str, ...] = ()
@@ -102,12 +102,14 @@ def against_provenance(
         with Source.open(path) as source:
             read = reader(source, plan.entries, layout.offsets)
             problem = "; ".join(problems) or None
-            yield Case(plan, read, layout.offsets, record.digests, (), problem, notes, recorded)
+            told = problem, notes, recorded, record.origin
+            yield Case(plan, read, layout.offsets, record.digests, (), *told)
         return
     with open_checkpoint(path) as checkpoint:
         case = _matched(plan, checkpoint, [record])
         problems.append(_rewritten(layout, same=not case.verdicts))
-        yield replace(case, problem="; ".join(problems), notes=notes, recorded=recorded)
+        problem = "; ".join(problems)
+        yield replace(case, problem=problem, notes=notes, recorded=recorded, origin=record.origin)
 
 
 @contextmanager
@@ -121,8 +123,7 @@ def against_manifest(path: Place, manifest: Manifest, *, allow_code: bool) -> It
     """
     plan = make_plan(manifest, allow_code=allow_code, skip_code=not allow_code)
     with open_checkpoint(path) as checkpoint:
-        several = len(checkpoint.files) > 1
-        trusted = [_trusted(texts, plan, several=several) for texts in checkpoint.metadata]
+        trusted = [_trusted(texts, plan) for texts in checkpoint.metadata]
         notes = tuple(dict.fromkeys(note for _, found in trusted for note in found))
         yield replace(_matched(plan, checkpoint, [record for record, _ in trusted]), notes=notes)
 
@@ -192,14 +193,14 @@ def _contradictions(record: Record, metadata: Mapping[str, str], plan: Plan) -> 
                 yield f"it names another initializer of {tensor.entry.name!r} than its manifest"
 
 
-def _other_manifest(record: Record, manifest: Manifest, *, part: bool) -> Iterator[str]:
+def _other_manifest(record: Record, manifest: Manifest) -> Iterator[str]:
     """Yield how the manifest that a file was made from differs from another one."""
-    if record.manifest_sha256 != manifest_sha256(manifest.canonical()):
+    if record.origin != manifest.sha256:
         seed = "with the same seed"
         if record.seed != manifest.seed:
             seed = f"with seed {record.seed}, not {manifest.seed}"
         yield f"it was made from another manifest, {seed}"
-    if record.only and not part:
+    if record.only:
         more = f" and {len(record.only) - FEW:,} more" if len(record.only) > FEW else ""
         yield f"it was made with --only {' '.join(record.only[:FEW])}{more}"
 
@@ -245,9 +246,7 @@ def reader(source: Source, entries: Sequence[Entry], offsets: Sequence[int]) -> 
     return read
 
 
-def _trusted(
-    metadata: Mapping[str, str], plan: Plan, *, several: bool
-) -> tuple[Record | None, tuple[str, ...]]:
+def _trusted(metadata: Mapping[str, str], plan: Plan) -> tuple[Record | None, tuple[str, ...]]:
     """Return the provenance of a checkpoint, if it is whole, and how it differs from a plan."""
     try:
         record = read_record(metadata)
@@ -257,7 +256,7 @@ def _trusted(
         return None, ()
     if checksum(metadata) != record.checksum:
         return None, ("its metadata isn't as it was written: the checksum doesn't fit",)
-    return record, tuple(_other_manifest(record, plan.manifest, part=several))
+    return record, tuple(_other_manifest(record, plan.manifest))
 
 
 def _matched(plan: Plan, checkpoint: Checkpoint, records: Sequence[Record | None]) -> Case:

@@ -114,14 +114,13 @@ def verify(
     by_manifest = loaded is not None and not quick
     place = path_of(path)
     files = [(place, progress)] if by_manifest else _files(place, progress)
-    several = len(files) > 1
     parts: list[_Part] = []
     for file, report in files:
         case_of = partial(_case, quick=quick, allow_code=allow_code, allow_files=allow_files)
-        with closing_files(), case_of(file, loaded, part=several) as case:
+        with closing_files(), case_of(file, loaded) as case:
             job = Job(case, workers, chunk_bytes, report)
             verdicts = (*case.verdicts, *job.verdicts(quick=quick))
-            parts.append(_Part(file.name, case if quick else with_notes(case), verdicts))
+            parts.append(_Part.of(file.name, case if quick else with_notes(case), verdicts))
     problem, notes = _told(parts, loaded if quick else None)
     rows = tuple(verdict for part in parts for verdict in part.verdicts)
     counts = Counter(verdict.how for verdict in rows if verdict.same)
@@ -131,17 +130,15 @@ def verify(
         same=problem is None and not different,
         by="manifest" if by_manifest else "provenance",
         quick=quick,
-        recorded=all(part.case.recorded for part in parts)
-        if quick and loaded is not None
-        else None,
+        recorded=all(part.recorded for part in parts) if quick and loaded is not None else None,
         header=problem,
         notes=notes,
         values=counts["values"],
         tolerance=counts["tolerance"],
         digest=counts["digest"],
         different=different,
-        parameters=sum(part.case.plan.parameters for part in parts),
-        nbytes=sum(part.case.plan.nbytes for part in parts),
+        parameters=sum(part.parameters for part in parts),
+        nbytes=sum(part.nbytes for part in parts),
         seconds=time.perf_counter() - begin,
         tensors=rows,
     )
@@ -149,11 +146,22 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What was found in one file."""
+    """What was found in one file, without its plan, which may be large."""
 
     name: str
-    case: Case
     verdicts: tuple[TensorVerdict, ...]
+    origin: str
+    problem: str | None
+    notes: tuple[str, ...]
+    recorded: bool | None
+    parameters: int
+    nbytes: int
+
+    @classmethod
+    def of(cls, name: str, case: Case, verdicts: tuple[TensorVerdict, ...]) -> _Part:
+        """Return what a case and the verdicts on it say."""
+        plan, told = case.plan, (case.problem, case.notes, case.recorded)
+        return cls(name, verdicts, case.origin, *told, plan.parameters, plan.nbytes)
 
 
 def _files(path: Place, progress: Progress | None) -> list[tuple[Place, Progress | None]]:
@@ -184,15 +192,14 @@ def _report(progress: Progress, before: int, total: int, done: int, _: int) -> N
 
 def _told(parts: Sequence[_Part], manifest: Manifest | None) -> tuple[str | None, tuple[str, ...]]:
     """Return what is wrong beside the values, and the notes; of several files with their names."""
-    if len(parts) == 1:
-        return parts[0].case.problem, parts[0].case.notes
-    problems = [f"{p.name}: {p.case.problem}" for p in parts if p.case.problem is not None]
-    notes = [f"{part.name}: {note}" for part in parts for note in part.case.notes]
-    manifests = [part.case.plan.manifest.canonical() for part in parts]
-    if any(each != manifests[0] for each in manifests):
+    of = {part.name: f"{part.name}: " if len(parts) > 1 else "" for part in parts}
+    problems = [of[part.name] + part.problem for part in parts if part.problem is not None]
+    notes = [of[part.name] + note for part in parts for note in part.notes]
+    if len({part.origin for part in parts}) > 1:
         problems.append("its files were made from several manifests")
-    elif manifest is not None and (absent := _absent(parts, manifest)):
-        problems.append(f"{absent:,} of the manifest's tensors are in none of its files")
+    elif manifest is not None and not problems and (absent := _absent(parts, manifest)):
+        where = "none of its files" if len(parts) > 1 else "other shards"
+        problems.append(f"{absent:,} of the manifest's tensors are in {where}")
     return "; ".join(problems) or None, tuple(notes)
 
 
@@ -209,12 +216,11 @@ def _case(
     quick: bool,
     allow_code: bool,
     allow_files: bool,
-    part: bool,
 ) -> AbstractContextManager[Case]:
     if manifest is None or quick:
         allowed = allow_code and not quick
         return against_provenance(
-            path, allow_code=allowed, allow_files=allow_files, manifest=manifest, part=part
+            path, allow_code=allowed, allow_files=allow_files, manifest=manifest
         )
     return against_manifest(path, manifest, allow_code=allow_code)
 

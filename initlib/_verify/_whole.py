@@ -70,8 +70,8 @@ def _difference(record: Record, plan: Plan, provenance: Provenance) -> str:
     """Say how a file is another than that of a plan."""
     if record.version != __version__:
         return f"it was made by initgen {record.version}, and this is {__version__}"
-    if record.manifest_sha256 != provenance.manifest_sha256:
-        one, other = record.manifest_sha256[:12], provenance.manifest_sha256[:12]
+    if record.origin != provenance.origin:
+        one, other = record.origin[:12], provenance.origin[:12]
         return f"it was made from another manifest (SHA-256 {one}..., not {other}...)"
     if record.tensors.keys() != {tensor.entry.name for tensor in plan.tensors}:
         return "it has other tensors: it was made with another --max-shard-size or --only"

@@ -88,12 +88,11 @@ def test_what_is_sent_is_small(folder):
     assert max(sizes) < 1000
 
 
-def test_it_is_read_and_planned_once(folder, monkeypatch):
-    read, times = _spread._manifest.read, []
-    monkeypatch.setattr(_spread._manifest, "read", lambda *a, **k: times.append(a) or read(*a, **k))
+def test_it_is_planned_once_for_all_shards(folder, monkeypatch):
+    plan, times = _spread.make_plan, []
+    monkeypatch.setattr(_spread, "make_plan", lambda *a, **k: times.append(a) or plan(*a, **k))
     generate(folder, Here())
-    # Once here, and once for all shards.
-    assert len(times) == 2
+    assert len(times) == 1
 
 
 def test_resume(folder, processes):

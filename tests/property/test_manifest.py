@@ -2,13 +2,14 @@
 
 import io
 import json
+from dataclasses import replace
 
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initlib._dtypes import DTYPES
-from initlib._manifest import read
+from initlib._manifest import read, write
 
 FIXED = settings(derandomize=True, max_examples=60)
 
@@ -98,6 +99,43 @@ def test_canonical_form(data):
     assert tensors(again) == tensors(manifest)
     assert again.metadata == manifest.metadata
     assert json.dumps(again.canonical(), sort_keys=True) == canonical
+
+
+def plain(value):
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+texts = st.text(max_size=4) | st.sampled_from(["1/2", "0", "inf", "d", "fan_in"])
+calls = st.builds(
+    lambda config: f"g({', '.join(f'{key}={value!r}' for key, value in config.items())})",
+    st.dictionaries(
+        st.sampled_from("abc"),
+        st.recursive(
+            st.none() | st.booleans() | st.integers(-(2**60), 2**60) | texts,
+            lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner),
+            max_leaves=4,
+        ),
+    ),
+)
+
+
+@FIXED
+@given(initializers.filter(lambda written: "f(1e-3" not in written) | calls)
+def test_initializers_written_out(written):
+    """Without variables an initializer reads as it did with them, text that is no number too."""
+    layer = {"name": "w", "shape": [2], "initializer": written}
+    (tensor,) = read({"vars": {"n": 2, "d": "n*32"}, "layers": [layer]}).tensors()
+    spec = tensor.initializer
+    if spec.args:
+        spec = replace(spec, args=(), config={"value": spec.args[0]})
+    (again,) = read({"layers": [{**layer, "initializer": write(spec)}]}).tensors()
+    assert again.initializer.identifier == spec.identifier
+    assert plain(again.initializer.config) == plain(spec.config)
+    assert again.initializer.keras == spec.keras
 
 
 @FIXED

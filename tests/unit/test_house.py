@@ -61,6 +61,7 @@ BESIDE = {
     ("_provenance", "_custom"),
     ("_provenance", "_plan"),
     ("_shards", "_plan"),
+    ("_shards", "_provenance"),
     ("_shards", "_workers"),
     ("_generate", "_output"),
     ("_generate", "_verify"),

@@ -66,7 +66,10 @@ def test_tensors_are_the_same_for_any_size(tmp_path, folder, size):
     assert tensors(folder) == tensors(tmp_path / "one")
     index = json.loads((folder / "model.safetensors.index.json").read_text())
     assert sorted(set(index["weight_map"].values())) == list(done.files)
-    assert index["metadata"] == {"total_parameters": done.parameters, "total_size": done.nbytes}
+    totals = {"total_parameters": done.parameters, "total_size": done.nbytes}
+    own = {"manifest": _manifest.read(MANIFEST).canonical()}
+    assert index["metadata"].items() >= totals.items()
+    assert json.loads(index["metadata"]["initgen"]) == own
     for name in done.files:
         with safe_open(folder / name, "numpy") as file:
             assert set(file.keys()) == {k for k, v in index["weight_map"].items() if v == name}
@@ -87,13 +90,14 @@ def test_each_shard_is_a_file_by_itself(tmp_path, folder):
     assert len(done.files) == 3
     for name in done.files:
         assert initlib.verify(folder / name).same
-    with safe_open(folder / done.files[1], "numpy") as file:
-        only = [name.replace("[", "[[]").replace("*", "[*]") for name in file.keys()]  # noqa: SIM118
-    # The order is the manifest's, whatever that of the names is.
-    names = [t.name for t in done.tensors]
-    only.sort(key=lambda glob: names.index(glob.replace("[[]", "[").replace("[*]", "*")))
-    initlib.generate(MANIFEST, tmp_path / "x.safetensors", only=only)
-    assert (tmp_path / "x.safetensors").read_bytes() == (folder / done.files[1]).read_bytes()
+        with safe_open(folder / name, "numpy") as file:
+            metadata = file.metadata()
+            record = json.loads(metadata["initgen"])
+            assert {each["name"] for each in record["manifest"]["layers"]} == set(file.keys())
+        assert metadata["initgen_manifest_sha256"] == done.manifest_sha256
+        assert "only" not in record
+        initlib.generate(record["manifest"], tmp_path / "x.safetensors", force=True)
+        assert (tmp_path / "x.safetensors").read_bytes() == (folder / name).read_bytes()
 
 
 @pytest.mark.parametrize("quick", [False, True])
@@ -155,6 +159,96 @@ def test_the_folder_is_a_checkpoint(folder):
     assert draft.rules is None
     assert _manifest.read(draft.manifest).canonical() == _manifest.read(MANIFEST).canonical()
     assert not draft.notes
+
+
+MIXED = {
+    "seed": 3,
+    "dtype": "float16",
+    "layout": "torch",
+    "vars": {"n": 3, "d": "4*n"},
+    "metadata": {"license": "mit"},
+    "rules": [
+        {"match": "*.bias", "initializer": "zeros", "dtype": "float32"},
+        {"match": "*", "initializer": "truncated_normal(stddev=0.02/sqrt(2*n))"},
+    ],
+    "layers": [
+        {"name": "{{0}}", "shape": ["d", 2], "initializer": "constant(d/8)"},
+        {
+            "repeat": {"i": "n"},
+            "layers": [
+                {"name": "h.{i}.weight", "shape": ["d", "d"]},
+                {"name": "h.{i}.bias", "shape": ["d"]},
+            ],
+        },
+        {"name": "own", "shape": [5], "initializer": {"class_name": "RandomNormal"}, "seed": 9},
+        {"name": "inf", "shape": [2], "initializer": "constant(-inf)"},
+        {"name": "kaiming", "shape": [9, 9], "initializer": "kaiming_normal_(mode='fan_out')"},
+    ],
+}
+
+
+@pytest.fixture(params=["index", "rewritten", "other", "none"])
+def sharded(folder, request):
+    """A folder whose index is initgen's, or was saved by others, or is another's, or is gone."""
+    initlib.generate(MIXED, folder, max_shard_size=400)
+    path = folder / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    if request.param == "rewritten":
+        del index["metadata"]["initgen"]
+    if request.param == "other":
+        other = _manifest.read({**MIXED, "seed": 4}).canonical()
+        index["metadata"]["initgen"] = json.dumps({"manifest": other})
+    path.write_text(json.dumps(index))
+    if request.param == "none":
+        path.unlink()
+    return folder
+
+
+def test_the_whole_is_known_with_and_without_the_index(sharded, tmp_path):
+    draft = initlib.manifest(sharded)
+    assert (draft.rules, draft.notes) == (None, ())
+    initlib.generate(draft.manifest, tmp_path / "again", max_shard_size=400)
+    assert tensors(tmp_path / "again") == tensors(sharded)
+    weights = initlib.open(sharded)
+    for name, data in tensors(sharded).items():
+        assert weights.get_tensor(name).tobytes() == data
+    assert initlib.verify(sharded).same
+    assert initlib.verify(sharded, manifest=MIXED).same
+    assert initlib.verify(sharded, manifest=MIXED, quick=True).recorded
+    assert not initlib.verify(sharded, manifest={**MIXED, "seed": 4}, quick=True).recorded
+
+
+def test_a_shard_alone_is_a_part(folder):
+    done = initlib.generate(MIXED, folder, max_shard_size=400)
+    with safe_open(folder / done.files[1], "numpy") as file:
+        names = list(file.keys())
+    assert len(done.tensors) == 10
+    found = initlib.verify(folder / done.files[1], manifest=MIXED, quick=True)
+    assert (found.same, found.recorded) == (False, True)
+    assert found.header == f"{10 - len(names)} of the manifest's tensors are in other shards"
+    assert list(initlib.open(folder / done.files[1]).keys()) == names
+
+
+def test_a_part_of_a_manifest_in_shards(folder):
+    initlib.generate(MIXED, folder, max_shard_size=400, only=["h.*", "own"])
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    assert json.loads(index["metadata"]["initgen"])["only"] == ["h.*", "own"]
+    assert set(initlib.open(folder).keys()) == tensors(folder).keys()
+    draft = initlib.manifest(folder)
+    assert draft.notes == ("it is a part of what the manifest makes: 7 tensors",)
+    found = initlib.verify(folder, manifest=MIXED, quick=True)
+    assert found.header == "3 of the manifest's tensors are in none of its files"
+
+
+def test_what_a_shard_says_does_not_grow_with_the_others(tmp_path):
+    """Of a manifest without repeats, a shard has its own part."""
+    sizes = []
+    for count in (10, 1000):
+        layers = [{"name": f"t{i:03}", "shape": [5], "initializer": "ones"} for i in range(count)]
+        initlib.generate({"layers": layers}, tmp_path / str(count), max_shard_size=100)
+        shards = (tmp_path / str(count)).glob("*.safetensors")
+        sizes.append({path.stat().st_size for path in shards})
+    assert sizes[0] == sizes[1]
 
 
 def test_nothing_is_replaced_unasked(folder):
@@ -336,12 +430,13 @@ def test_a_shard_may_be_full_and_names_have_so_many_digits(monkeypatch):
         _shards.split(plan, 5)
 
 
-def test_the_index_is_that_of_the_hub_and_sorted():
+def test_the_index_is_that_of_the_hub_and_sorted(monkeypatch):
     layers = [
         {"name": name, "shape": [2], "dtype": "int16", "initializer": "zeros"} for name in "ba"
     ]
-    shards = _shards.split(make_plan(_manifest.read({"layers": layers})), 4)
-    assert _shards.index_text(shards) == (
+    plan = make_plan(_manifest.read({"layers": layers}))
+    monkeypatch.setattr(_shards, "MOST_MANIFEST", 0)
+    assert _shards.index_text(plan, _shards.split(plan, 4)) == (
         '{\n  "metadata": {\n    "total_parameters": 4,\n    "total_size": 8\n  },\n'
         '  "weight_map": {\n    "a": "model-00002-of-00002.safetensors",\n'
         '    "b": "model-00001-of-00002.safetensors"\n  }\n}\n'

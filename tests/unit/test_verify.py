@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from verifying import LAYERS, MANIFEST
 
 import initlib
-from initlib import _provenance
+from initlib import _manifest, _provenance
 from initlib._checkpoint import open_checkpoint
 from initlib._compare import value_texts
 from initlib._digest import leaf_digests, tensor_digest
@@ -55,7 +55,7 @@ def record_of(path):
 def forge(path, *, seal=True, text=None, **changed):
     """Write a file anew that says other things of itself; with `seal`, its checksum fits them."""
     file_format, metadata, record = record_of(path)
-    dump = _provenance._dump
+    dump = _manifest.compact
     record = {key: value for key, value in (record | changed).items() if value is not None}
     metadata["initgen"] = text or dump(record)
     if seal and text is None:
