@@ -169,6 +169,19 @@ def test_weights_of_a_folder_share_its_claim(tmp_path, name):
     assert list(contents(tmp_path)) == ["other.safetensors"]
 
 
+def test_modes_are_the_umask_s(tmp_path):
+    old = os.umask(0o027)
+    try:
+        with _target.folder_at(tmp_path, None).claim().held():
+            (lock,) = tmp_path.iterdir()
+            assert lock.stat().st_mode & 0o777 == 0o640
+        generate(tmp_path)
+        TextFile(tmp_path / "text").write("new")
+    finally:
+        os.umask(old)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
+
+
 def test_a_companion_is_compared_byte_for_byte(tmp_path, monkeypatch):
     for name, text in (("source", '{"a": 1}'), ("m", '{"a": 2}')):
         (tmp_path / name).mkdir()
