@@ -31,12 +31,17 @@ def pytest_sessionstart():
                     each.cache_clear()
 
 
+# Fixtures that start other processes, which know of no mutant.
+APART = {"another", "initgen", "processes", "server"}
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Let the quickest tests of a mutant be the first: any of many notices most."""
-    seconds = Path("mutmut-stats.json")
-    if "MUTANT_UNDER_TEST" in os.environ and seconds.exists():
-        known = json.loads(seconds.read_bytes())["duration_by_test"]
+    if "MUTANT_UNDER_TEST" in os.environ:
+        items[:] = [item for item in items if APART.isdisjoint(item.fixturenames)]
+        seconds = Path("mutmut-stats.json")
+        known = json.loads(seconds.read_bytes())["duration_by_test"] if seconds.exists() else {}
         items.sort(key=lambda item: known.get(item.nodeid, 0))
 
 
