@@ -379,6 +379,22 @@ def slices(bench: Bench) -> list[Line]:
     return [*lines, *(seconds("a process that has a module", by, r) for by, r in runs.items())]
 
 
+def workers(bench: Bench) -> list[Line]:
+    """Write 8 GiB in shards: threads of one process, beside processes that an engine runs."""
+    gib = 2 if bench.quick else 8
+    command = [sys.executable, HERE / "workers.py", bench.folder, "3" if bench.quick else "9", gib]
+    done = subprocess.run([str(each) for each in command], check=True, stdout=subprocess.PIPE)
+    found = json.loads(done.stdout)
+    threads = median(found["two threads"])
+    lines = []
+    for who, samples in found.items():
+        # Here it is initgen beside itself.
+        gain = None if who == "two threads" else threads / median(samples)
+        target = None if gain is None else Target(">=", 0.9)
+        lines.append(Line(f"{gib} GiB in shards", who, "s", samples, gain, target))
+    return lines
+
+
 def seconds(
     what: str,
     by: str,
@@ -404,4 +420,5 @@ ROWS: Mapping[str, Any] = {
     "formats": formats,
     "orthogonal": orthogonal,
     "slices": slices,
+    "workers": workers,
 }
