@@ -36,10 +36,12 @@ APART = {"another", "initgen", "processes", "server"}
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Let the quickest tests of a mutant be the first: any of many notices most."""
     if "MUTANT_UNDER_TEST" in os.environ:
-        items[:] = [item for item in items if APART.isdisjoint(item.fixturenames)]
+        apart = [item for item in items if not APART.isdisjoint(item.fixturenames)]
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if item not in apart]
         seconds = Path("mutmut-stats.json")
         known = json.loads(seconds.read_bytes())["duration_by_test"] if seconds.exists() else {}
         items.sort(key=lambda item: known.get(item.nodeid, 0))
