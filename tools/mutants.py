@@ -17,7 +17,8 @@ AREAS = {
     "writing": r"initlib\.",
 }
 # A mutant that is endless, or ends the process, is noticed as well; one without a test is not.
-NOTICED = {"killed", "timeout", "segfault"}
+# mutmut calls suspicious what ends by other signals than it knows, such as SIGABRT.
+NOTICED = {"killed", "timeout", "segfault", "suspicious"}
 LEAST = 0.9
 LINE = re.compile(r"\s+((?:[a-z_0-9]+\.)+)\S+: (.+)")
 
@@ -29,13 +30,13 @@ def main() -> None:
             module, status = found.groups()
             area = next(area for area, names in AREAS.items() if re.match(names, module))
             counts[area][module.removesuffix(".")][status] += 1
-            if status not in NOTICED | {"not checked"}:
+            if status not in NOTICED | {"not checked", "skipped"}:
                 print(line.strip())
     shares = []
     for area, modules in counts.items():
         for name, found in [*modules.items(), (area, sum(modules.values(), Counter()))]:
             noticed = sum(found[status] for status in NOTICED)
-            tried = found.total() - found["not checked"]
+            tried = found.total() - found["not checked"] - found["skipped"]
             share = noticed / max(tried, 1)
             print(f"{name:36}{noticed:6} of{tried:6} noticed, {share:6.1%}; {found.total()} in all")
         shares.append(share)

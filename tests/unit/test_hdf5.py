@@ -505,6 +505,17 @@ def test_metadata_of_a_file_that_is_none_is_not_replaced(tmp_path):
         FORMAT.replace_metadata(path, {})
 
 
+def test_what_the_library_refuses_is_told(tmp_path, monkeypatch):
+    def refuses(*arguments):
+        raise RuntimeError("no room\n  in the heap")
+
+    monkeypatch.setattr("initlib._formats._hdf5._lay_out", refuses)
+    path = tmp_path / "m.h5"
+    with pytest.raises(StorageError) as error:
+        make(path, [], {})
+    assert str(error.value) == f"{path}: cannot write as HDF5: no room in the heap"
+
+
 def test_files_need_no_locks(tmp_path):
     path = tmp_path / "m.h5"
     make(path, [Entry("a", FLOAT32, (3,))], {"k": "1"})

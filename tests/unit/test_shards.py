@@ -162,6 +162,7 @@ def test_the_folder_is_a_checkpoint(folder):
 
 
 MIXED = {
+    "metadata": {"by": "us"},
     "seed": 3,
     "dtype": "float16",
     "layout": "torch",
@@ -207,6 +208,7 @@ def sharded(folder, request):
 def test_the_whole_is_known_with_and_without_the_index(sharded, tmp_path):
     draft = initlib.manifest(sharded)
     assert (draft.rules, draft.notes) == (None, ())
+    assert draft.manifest["metadata"] == MIXED["metadata"]
     initlib.generate(draft.manifest, tmp_path / "again", max_shard_size=400)
     assert tensors(tmp_path / "again") == tensors(sharded)
     weights = initlib.open(sharded)
