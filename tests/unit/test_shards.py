@@ -162,7 +162,6 @@ def test_the_folder_is_a_checkpoint(folder):
 
 
 MIXED = {
-    "metadata": {"by": "us"},
     "seed": 3,
     "dtype": "float16",
     "layout": "torch",
