@@ -11,7 +11,7 @@ import pytest
 
 from initlib._errors import RequestError, StorageError
 from initlib._formats import FORMATS, Entry, EntryError, format_for
-from initlib._formats._entry import parse_json, storage_errors
+from initlib._formats._entry import check_size, parse_json, storage_errors
 
 FLOAT32 = np.dtype(np.float32)
 
@@ -71,6 +71,12 @@ def test_names_that_no_format_holds(file_format):
 def test_metadata_that_no_format_holds(file_format):
     with pytest.raises(RequestError, match="metadata 'key': expected valid Unicode"):
         file_format.check([], {"key": "\udcff"})
+
+
+def test_the_largest_file():
+    check_size(2**63 - 1)
+    with pytest.raises(RequestError, match=f"the file would take {2**63} bytes, more than any"):
+        check_size(2**63)
 
 
 def test_a_file_larger_than_any_is_refused(file_format):

@@ -55,6 +55,14 @@ def test_dry_run_writes_nothing_and_says_the_same(tmp_path):
     assert planned.manifest_sha256 == done.manifest_sha256
     assert [t.name for t in planned.tensors] == [t.name for t in done.tensors]
     assert {t.digest for t in planned.tensors} == {None}
+    assert planned.seconds == 0
+
+
+def test_a_single_file_is_as_large_as_it_is(tmp_path):
+    """Only folders have several, of 5 GB unless it is said."""
+    layers = [{"name": name, "shape": [10**9], "initializer": "ones"} for name in "ab"]
+    planned = initlib.generate({"layers": layers}, tmp_path / "m.h5", dry_run=True)
+    assert (planned.files, planned.nbytes) == ((), 8 * 10**9)
 
 
 def test_provenance(tmp_path):

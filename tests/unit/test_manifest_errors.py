@@ -99,6 +99,46 @@ def test_expansion_is_bounded(monkeypatch):
     assert len(list(read({"layers": [straight]}).tensors())) == 1000
 
 
+ZEROS = {"shape": [], "initializer": "zeros"}
+
+
+@pytest.mark.parametrize(
+    ("most", "manifest", "where"),
+    [
+        # What the second or the sixth of equal things is too much for.
+        (115, {"layers": [{"repeat": {"i": 9}, "layers": []}]}, "layers[0].repeat"),
+        (100, {"layers": [{"name": c * 60, **ZEROS} for c in "ab"]}, "layers[1]"),
+        (
+            4050,
+            {
+                "layers": [
+                    {
+                        "repeat": {"i": 2},
+                        "layers": [{"name": "{i}", "shape": [], "initializer": "constant(i)"}],
+                    }
+                ]
+            },
+            "layers[0].layers[0]",
+        ),
+        (
+            250,
+            {
+                "rules": [{"match": "?" * 64, "initializer": "zeros"}],
+                "layers": [{"name": c * 64, "shape": []} for c in "ab"],
+            },
+            "layers[1]",
+        ),
+    ],
+    ids=["turns", "names", "initializers", "rules"],
+)
+def test_work_is_bounded(monkeypatch, most, manifest, where):
+    monkeypatch.setenv("INITGEN_MAX_STEPS", str(most))
+    with pytest.raises(ManifestError) as caught:
+        list(read(manifest).tensors())
+    hint = f"INITGEN_MAX_STEPS in the environment raises the limit of {most:,}"
+    assert str(caught.value) == (f"<manifest>: {where}: too much is made of this manifest; {hint}")
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

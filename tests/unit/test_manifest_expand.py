@@ -6,6 +6,7 @@ import pytest
 
 from initlib._errors import ManifestError
 from initlib._manifest import read
+from initlib._manifest._expand import MAX_RANK
 
 
 def expand(text):
@@ -186,6 +187,16 @@ def test_shapes():
     assert first.shape == (0, 4, 3, 1024)
     assert [type(size) for size in first.shape] == [int] * 4
     assert scalar.shape == ()
+
+
+def test_most_dimensions():
+    shape = [1] * MAX_RANK
+    layers = [{"name": "w", "shape": shape, "initializer": "zeros"}]
+    (tensor,) = read({"layers": layers}).tensors()
+    assert tensor.shape == tuple(shape)
+    shape.append(1)
+    with pytest.raises(ManifestError, match=r"shape: expected at most 64 dimensions, received 65$"):
+        list(read({"layers": layers}).tensors())
 
 
 def test_largest_shape():

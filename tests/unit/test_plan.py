@@ -79,7 +79,10 @@ def test_calls_take_arguments_by_position(call, expected):
         ("random_normal(stdev=1)", "RandomNormal has no argument 'stdev'; did you mean 'stddev'?"),
         ("random_normal(stddev=-1)", "expected a stddev of 0 or more, received -1"),
         ("identity", "Identity"),
-        ("x.py:f", "x.py:f is code, which runs only where --allow-code (in Python allow_code="),
+        (
+            "x.py:f",
+            "is code, which runs only where --allow-code (in Python allow_code=True) lets it",
+        ),
     ],
 )
 def test_what_cannot_be_resolved(initializer, problem):
@@ -94,6 +97,12 @@ def test_what_cannot_be_resolved(initializer, problem):
 def test_random_integers_are_refused():
     with pytest.raises(ManifestError, match=r"for 'a': .*floating-point.*int32"):
         plan_of([layer("a", initializer="he_normal", dtype="int32")])
+
+
+def test_the_first_few():
+    layers = [layer(name) for name in ("a/w", "a/b", "c", "a/c")]
+    plan = make_plan(_manifest.read({"layers": layers}), only=["a/*"], most=2)
+    assert [entry.name for entry in plan.entries] == ["a/w", "a/b"]
 
 
 def test_only():
