@@ -68,9 +68,9 @@ class Job:
         tensors = (t.entry.nbytes for t in self.plan.tensors if t.element is None or any(t.element))
         return sum(tensors) + sum(map(len, self.places.values()))
 
-    @property
+    @cached_property
     def places(self) -> dict[str, str]:
-        """The same as metadata, before the digests are known; made anew, as shards are many."""
+        """The same as metadata, before the digests are known."""
         return self.provenance.metadata()
 
 
