@@ -10,14 +10,11 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from measure import HERE, Command, Run, run
-
-if TYPE_CHECKING:
-    from initlib import Generated
 
 MODEL = HERE.parent / "examples" / "trillion.yaml"
 NODES = 256
@@ -73,18 +70,14 @@ def planned(folder: Path) -> None:
 
 def write_flat(manifest: Path, path: Path) -> None:
     """Write the manifest that lists each tensor of another one."""
-    layers = [
-        {"name": each.name, "shape": each.shape, "initializer": each.initializer}
-        for each in plan(manifest).tensors
-    ]
-    path.write_text(json.dumps({"dtype": "bfloat16", "layers": layers}))
-
-
-def plan(manifest: Path) -> Generated:
-    """Return what a manifest makes."""
     import initlib
 
-    return initlib.generate(manifest, "none/", dry_run=True)
+    done = initlib.generate(manifest, f"{path}.d/", dry_run=True)
+    layers = [
+        {"name": each.name, "shape": each.shape, "initializer": each.initializer}
+        for each in done.tensors
+    ]
+    path.write_text(json.dumps({"dtype": "bfloat16", "layers": layers}))
 
 
 def sparse(folder: Path) -> Run:
@@ -122,12 +115,12 @@ def part(folder: Path) -> Run:
     return made
 
 
-def simulated(done: Generated, start: float, rate: float, finish: float) -> None:
+def simulated(start: float, rate: float, finish: float) -> None:
     """Print how long 256 machines take with several storages."""
     print(f"\na machine starts in {start:.1f} s, and makes and writes {rate / 1e9:.2f} GB/s\n")
     print("| storage | shards | seconds | busy |\n| --- | --- | --- | --- |")
     for most in (5_000_000_000, 1_000_000_000):
-        loads = spread(shard_sizes((each.nbytes for each in done.tensors), most), NODES)
+        loads = spread(shard_sizes(MODEL, most), NODES)
         for storage in STORAGES:
             took = seconds(loads, start, rate, storage)
             busy = sum(loads) / min(rate * NODES, storage) / (took - start)
@@ -135,14 +128,12 @@ def simulated(done: Generated, start: float, rate: float, finish: float) -> None
             print(f"| {' | '.join(row)} | {busy:.0%} |")
 
 
-def shard_sizes(tensors: Iterable[int], most: int) -> list[int]:
-    """Return the bytes of shards, filled as `generate` fills them."""
-    sizes = [0]
-    for nbytes in tensors:
-        if sizes[-1] and sizes[-1] + nbytes > most:
-            sizes.append(0)
-        sizes[-1] += nbytes
-    return sizes
+def shard_sizes(manifest: Any, most: int) -> list[int]:
+    """Return the bytes of the shards that a manifest's tensors make."""
+    from initlib import _manifest, _shards
+    from initlib._plan import make_plan
+
+    return [shard.nbytes for shard in _shards.split(make_plan(_manifest.read(manifest)), most)]
 
 
 def main() -> None:
@@ -161,10 +152,9 @@ def main() -> None:
         finish = sparse(folder).seconds
         start = initgen(folder, "generate", MODEL, "-o", f"{folder}/m/", "--dry-run").seconds
         made = part(folder)
-    done = plan(MODEL)
     messages(options.folder, 184)
-    own = spread(shard_sizes((each.nbytes for each in done.tensors), 5_000_000_000), NODES)[6]
-    simulated(done, start, own / (made.seconds - start), finish)
+    own = spread(shard_sizes(MODEL, 5_000_000_000), NODES)[6]
+    simulated(start, own / (made.seconds - start), finish)
 
 
 if __name__ == "__main__":

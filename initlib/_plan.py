@@ -57,7 +57,7 @@ class TensorPlan:
     @property
     def named(self) -> InitializerSpec:
         """The initializer as the manifest has it, but with the names of all arguments."""
-        return replace(self.spec, args=(), config={**_positional(self.spec), **self.spec.config})
+        return replace(self.spec, args=(), config=_arguments(self.spec))
 
     @property
     def source(self) -> str | None:
@@ -246,7 +246,7 @@ class _Resolver:
         key = json.dumps([spec.identifier, spec.args, spec.config, spec.keras], sort_keys=True)
         if key not in self._made:
             config = {**(spec.keras or {}), "class_name": spec.identifier}
-            config["config"] = {**_positional(spec), **spec.config}
+            config["config"] = _arguments(spec)
             self._made[key] = initializers.deserialize(config)
         self._found[id(spec)] = self._made[key]
         return self._made[key]
@@ -257,17 +257,17 @@ def guarded(spec: InitializerSpec) -> AbstractContextManager[None]:
     return _custom.guard(spec.identifier) if spec.custom else nullcontext()
 
 
-def _positional(spec: InitializerSpec) -> dict[str, Any]:
-    """Return a call's positional arguments by their names."""
+def _arguments(spec: InitializerSpec) -> dict[str, Any]:
+    """Return all arguments by their names, also those that a call has by their places."""
     if not spec.args or spec.identifier not in initializers.IDENTIFIERS:
-        return {}
+        return {**spec.config}
     names = list(inspect.signature(initializers.IDENTIFIERS[spec.identifier]).parameters)
     if len(spec.args) > len(names):
         raise RequestError(f"{spec.identifier} takes {len(names)} arguments: {', '.join(names)}")
     twice = [name for name in names[: len(spec.args)] if name in spec.config]
     if twice:
         raise RequestError(f"{spec.identifier} is given {twice[0]!r} twice")
-    return dict(zip(names, spec.args, strict=False))
+    return {**dict(zip(names, spec.args, strict=False)), **spec.config}
 
 
 def make_chunks(

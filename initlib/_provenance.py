@@ -43,14 +43,14 @@ class Provenance:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._manifest = plan.manifest
         self.manifest_sha256 = plan.manifest.sha256
         self.origin = plan.manifest.metadata.get(ORIGIN, self.manifest_sha256)
         rows, self._numbers = _distinct(plan.tensors)
         self._names = [tensor.entry.name for tensor in plan.tensors]
         # transformers loads only files that say which framework's tensors they hold.
         self._texts = {"format": "pt", **plan.manifest.metadata}
-        self._record: dict[str, Any] = {
+        record: dict[str, Any] = {
+            "checksum": UNKNOWN,
             "version": __version__,
             "stream": STREAM_VERSION,
             "seed": plan.manifest.seed,
@@ -58,7 +58,10 @@ class Provenance:
             "initializers": rows,
         }
         if plan.only:
-            self._record["only"] = list(plan.only)
+            record["only"] = list(plan.only)
+        # A manifest may be large, and its text is there already.
+        self._parts = {"manifest": plan.manifest.text}
+        self._parts |= {key: _manifest.compact(value) for key, value in record.items()}
 
     def metadata(self, digests: Sequence[str] | None = None) -> dict[str, str]:
         """Return the file's metadata: the manifest's own strings and the provenance.
@@ -69,10 +72,7 @@ class Provenance:
         known = digests or [UNKNOWN] * len(self._names)
         rows = zip(self._names, self._numbers, known, strict=True)
         tensors = {name: [number, digest] for name, number, digest in rows}
-        record = {"checksum": UNKNOWN, **self._record, "tensors": tensors}
-        # A manifest may be large, and shards many: its text is made once for all of them.
-        parts = {"manifest": self._manifest.text}
-        parts |= {key: _manifest.compact(value) for key, value in record.items()}
+        parts = {**self._parts, "tensors": _manifest.compact(tensors)}
         text = ",".join(f'"{key}":{part}' for key, part in sorted(parts.items()))
         texts = {**self._texts, KEY: f"{{{text}}}"}
         if digests is None:
@@ -209,9 +209,8 @@ def own(checkpoint: Checkpoint) -> Own | None:
         raise ValueError("its own manifest lists other tensors than there are")
     first = records[0]
     if ORIGIN not in first.texts:
-        found = Own(first.manifest, tuple(first.only), first.version)
-    else:
-        found = _indexed(checkpoint, first) or _together(records)
+        return Own(first.manifest, tuple(first.only), first.version)
+    found = _indexed(checkpoint, first) or _together(records)
     _check(found.manifest)
     return found
 

@@ -163,14 +163,14 @@ def generate(
     jobs = [Job(each, file_format, means) for each in plans]
     for job in jobs:
         job.plan.check(file_format, job.places)
+    names, target = _named(plan, plans, target)
     terms = None if dry_run else Terms(force, loaded.source, commit=commit)
     if isinstance(target, ObjectFile | ObjectFolder):
-        sent = upload(plan, jobs, target, terms, progress, resume=resume)
+        sent = upload(jobs, names, target, terms, progress, resume=resume)
         return _summary(
             plan, file_format, sent, target, 0.0 if dry_run else time.perf_counter() - begin
         )
-    shards, target = _shards_of(plan, jobs, target)
-    shards = way.share(shards)
+    shards = way.share(_shards_of(jobs, names, target))
     if terms is not None:
         size = None if isinstance(target, Output) else shard_bytes
         order = None
@@ -214,20 +214,22 @@ def _target(
     return folder_at(output, copy_from), FORMATS["safetensors"]
 
 
+def _named(plan: Plan, plans: Sequence[Plan], target: Target) -> tuple[Sequence[str], Target]:
+    """Return the names of a plan's files, and the target with the index of several."""
+    if isinstance(target, Output | ObjectFile):
+        return [target.final.name], target
+    if len(plans) > 1:
+        target = replace(target, index=(_shards.INDEX, _shards.index_text(plan, plans)))
+    return _shards.file_names(len(plans)), target
+
+
 def _shards_of(
-    plan: Plan, jobs: Sequence[Job], target: Output | OutputFolder
-) -> tuple[Sequence[Shard], Output | OutputFolder]:
-    """Return the files that jobs make, and the target with the index of several."""
-    names = _shards.file_names(len(jobs))
-    if isinstance(target, Output):
-        names = [target.final.name]
-    elif len(jobs) > 1:
-        index = _shards.index_text(plan, [job.plan for job in jobs])
-        target = replace(target, index=(_shards.INDEX, index))
+    jobs: Sequence[Job], names: Sequence[str], target: Output | OutputFolder
+) -> list[Shard]:
+    """Return the files that jobs make."""
     claim = target.claim()
     numbered = enumerate(zip(jobs, names, strict=True), start=1)
-    shards = [Shard(n, job, name, claim.new(n), target.place(name)) for n, (job, name) in numbered]
-    return shards, target
+    return [Shard(n, job, name, claim.new(n), target.place(name)) for n, (job, name) in numbered]
 
 
 def _summary(

@@ -68,10 +68,17 @@ class Job:
         tensors = (t.entry.nbytes for t in self.plan.tensors if t.element is None or any(t.element))
         return sum(tensors) + sum(map(len, self.places.values()))
 
-    @property
+    @cached_property
     def places(self) -> dict[str, str]:
-        """The same as metadata, before the digests are known; made anew, as shards are many."""
+        """The same as metadata, before the digests are known."""
         return self.provenance.metadata()
+
+    def maker(self) -> Maker:
+        """Return what makes its chunks, ready to begin."""
+        means = self.means
+        maker = Maker(self.plan, means.chunk_bytes, means.threads, means.buffers)
+        maker.prepare()
+        return maker
 
 
 @dataclass
@@ -101,9 +108,7 @@ class Shard:
 
 def write(job: Job, path: Path, advance: Callable[[int], None]) -> list[str]:
     """Write a new file and bring it to the disk; return the tensors' digests."""
-    threads = job.means.threads
-    maker = Maker(job.plan, job.means.chunk_bytes, threads, job.means.buffers)
-    maker.prepare()
+    threads, maker = job.means.threads, job.maker()
     offsets = job.format.create(path, job.plan.entries, job.places)
     check = checker()
 

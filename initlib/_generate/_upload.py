@@ -13,13 +13,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from initlib import _shards
 from initlib._formats import storage_errors
 from initlib._generate._job import Job
 from initlib._interrupts import checker
 from initlib._make import Maker
 from initlib._output import ObjectFile, ObjectFolder, Terms, Uploads
-from initlib._plan import Plan
 from initlib._remote import Address
 from initlib._workers import Progress, pool
 from initlib._write import Nowhere, Sender, Writer
@@ -47,21 +45,15 @@ class Sending:
 
 
 def upload(
-    plan: Plan,
     jobs: Sequence[Job],
+    names: Sequence[str],
     target: ObjectFile | ObjectFolder,
     terms: Terms | None,
     progress: Progress | None,
     *,
     resume: bool,
 ) -> list[Sending]:
-    """Send what the jobs of a plan make, unless there are no terms; return how far it is."""
-    names = _shards.file_names(len(jobs))
-    if isinstance(target, ObjectFile):
-        names = [target.path.name]
-    elif len(jobs) > 1:
-        index = _shards.index_text(plan, [job.plan for job in jobs])
-        target = replace(target, index=(_shards.INDEX, index))
+    """Send what jobs make, under these names, unless there are no terms; return how far it is."""
     files = [Sending(job, name, target.place(name)) for job, name in zip(jobs, names, strict=True)]
     if terms is not None:
         _run(files, target, terms, progress, resume=resume)
@@ -149,8 +141,7 @@ def _send_all(
 def _send(file: Sending, uploads: Uploads, advance: Callable[[int], None]) -> list[str]:
     """Make a file and send it, but for letting it take its name; return the tensors' digests."""
     job, means, check = file.job, file.job.means, checker()
-    maker = Maker(job.plan, means.chunk_bytes, means.threads, means.buffers)
-    maker.prepare()
+    maker = job.maker()
 
     def told(nbytes: int) -> None:
         check()

@@ -85,7 +85,7 @@ class Manifest:
 
     @cached_property
     def text(self) -> str:
-        """The canonical form as compact JSON, which all shards share."""
+        """The canonical form as compact JSON."""
         return compact(self.canonical())
 
     @cached_property

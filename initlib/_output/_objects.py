@@ -174,11 +174,6 @@ class ObjectFolder:
         found = () if model is None else companions_of(model)
         return cls(path, tuple(each for each in found if each != path / each.name))
 
-    @property
-    def final(self) -> Address:
-        """The same."""
-        return self.path
-
     def claim(self) -> Uploads:
         """Return what keeps account of what is sent."""
         return Uploads(self.path)

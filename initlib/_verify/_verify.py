@@ -192,13 +192,19 @@ def _report(progress: Progress, before: int, total: int, done: int, _: int) -> N
 
 def _told(parts: Sequence[_Part], manifest: Manifest | None) -> tuple[str | None, tuple[str, ...]]:
     """Return what is wrong beside the values, and the notes; of several files with their names."""
-    of = {part.name: f"{part.name}: " if len(parts) > 1 else "" for part in parts}
-    problems = [of[part.name] + part.problem for part in parts if part.problem is not None]
-    notes = [of[part.name] + note for part in parts for note in part.notes]
+    several = len(parts) > 1
+
+    def told(part: _Part, text: str) -> str:
+        return f"{part.name}: {text}" if several else text
+
+    problems = [told(part, part.problem) for part in parts if part.problem is not None]
+    notes = [told(part, note) for part in parts for note in part.notes]
+    # Of a file alone, its own problem says why.
+    complete = manifest if several or not problems else None
     if len({part.origin for part in parts}) > 1:
         problems.append("its files were made from several manifests")
-    elif manifest is not None and not problems and (absent := _absent(parts, manifest)):
-        where = "none of its files" if len(parts) > 1 else "other shards"
+    elif complete is not None and (absent := _absent(parts, complete)):
+        where = "none of its files" if several else "other shards"
         problems.append(f"{absent:,} of the manifest's tensors are in {where}")
     return "; ".join(problems) or None, tuple(notes)
 

@@ -43,5 +43,5 @@ def test_no_faster_than_machines_and_storage(scale, loads, rate, storage):
 def test_parts_are_those_that_generate_makes(scale, tmp_path):
     layers = [{"name": f"t{i}", "shape": [i % 7 + 1], "initializer": "ones"} for i in range(40)]
     done = initlib.generate({"layers": layers}, tmp_path / "m", max_shard_size=40, part="2/3")
-    sizes = scale.shard_sizes([4 * (i % 7 + 1) for i in range(40)], 40)
+    sizes = scale.shard_sizes({"layers": layers}, 40)
     assert scale.spread(sizes, 3)[1] == done.nbytes

@@ -241,6 +241,15 @@ def test_a_part_of_a_manifest_in_shards(folder):
     assert found.header == "3 of the manifest's tensors are in none of its files"
 
 
+def test_what_a_manifest_has_besides_is_told_beside_other_problems(folder):
+    initlib.generate(MIXED, folder, max_shard_size=400)
+    more = {**MIXED, "layers": [*MIXED["layers"], {"name": "more", "shape": [2]}]}
+    found = initlib.verify(folder, manifest=more, quick=True)
+    problem = "it was made from another manifest, with the same seed"
+    assert found.header.startswith(f"model-00001-of-00004.safetensors: {problem}; ")
+    assert found.header.endswith("; 1 of the manifest's tensors are in none of its files")
+
+
 def test_what_a_shard_says_does_not_grow_with_the_others(tmp_path):
     """Of a manifest without repeats, a shard has its own part."""
     sizes = []
