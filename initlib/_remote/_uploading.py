@@ -21,6 +21,12 @@ PARALLEL = 4
 MOMENT = 0.1
 
 
+def part_size(size: int) -> int:
+    """Return how many bytes a part has of a file of so many; only the last one has fewer."""
+    mebibytes = -(-size // (MOST_PARTS << 20))
+    return max(PART, mebibytes << 20)
+
+
 class Upload:
     """Sends a file in parts, and in the end lets it take its name, or takes it back.
 
@@ -39,8 +45,7 @@ class Upload:
             check: is called now and then, and may raise to end the wait.
         """
         self.address, self._check = address, check
-        mebibytes = -(-size // MOST_PARTS) + (1 << 20) - 1 >> 20
-        self._part = bytearray(max(PART, mebibytes << 20))
+        self._part = bytearray(part_size(size))
         self._filled = self._sent = 0
         self._running: deque[Future[None]] = deque()
         self._pool = ThreadPoolExecutor(self.parallel)
@@ -138,15 +143,19 @@ class S3Upload(Upload):
     parallel = PARALLEL
 
     def _begin(self) -> None:
-        self._upload: str = self._call("create_multipart_upload")["UploadId"]
-        self._parts: dict[int, str] = {}
+        answer = self._call("create_multipart_upload")
+        self._upload: str = answer["UploadId"]
+        # Where fsspec's configuration asks for checksums, the end has to name each part's again.
+        self._named = ("ETag", f"Checksum{answer.get('ChecksumAlgorithm')}")
+        self._parts: dict[int, dict[str, str]] = {}
 
     def _send(self, number: int, data: bytes) -> None:
         more = {"UploadId": self._upload, "PartNumber": number, "Body": data}
-        self._parts[number] = self._call("upload_part", **more)["ETag"]
+        answer = self._call("upload_part", **more)
+        self._parts[number] = {name: answer[name] for name in self._named if name in answer}
 
     def _commit(self) -> None:
-        parts = [{"PartNumber": i, "ETag": tag} for i, tag in sorted(self._parts.items())]
+        parts = [{"PartNumber": i, **self._parts[i]} for i in sorted(self._parts)]
         try:
             self._call(
                 "complete_multipart_upload",

@@ -1,17 +1,23 @@
 """The command and a store that speaks S3: what a user sees, and what is left there."""
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
+import fsspec
 import pytest
 from stores import SHARDS, Fault
 
 import initlib
+from initlib._formats import Safetensors, storage_errors
 from initlib._remote import _uploading
+from initlib._remote._uploading import PART, part_size
 
 # Three parts of a multipart upload.
 BIG = {"layers": [{"name": "big", "shape": [5 << 20], "initializer": "random_normal"}]}
@@ -225,27 +231,43 @@ def test_the_bucket_goes_meanwhile(bucket, big, tmp_path):
     assert not bucket.system.exists(bucket.bucket)
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_signal(bucket, big, tmp_path, times):
-    """Nothing is there afterwards, whether one comes or, from somebody in a hurry, two."""
-    bucket.faults = [Fault("slow", "PUT", "partNumber=")]
+@contextmanager
+def generating(bucket, folder, *arguments):
+    """Run the command meanwhile, with a folder of temporary files of its own."""
+    (folder / "tmp").mkdir()
     # A test runner in the background may ignore it, and its children would, too.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-m", "initgen", "generate", big, "-o", f"s3://{bucket.bucket}/b.h5"],
-        cwd=tmp_path,
-        env={**os.environ, **bucket.environment},
+        [sys.executable, "-m", "initgen", "generate", *arguments],
+        cwd=folder,
+        env={**os.environ, **bucket.environment, "TMPDIR": str(folder / "tmp")},
         stderr=subprocess.PIPE,
         text=True,
     )
     signal.signal(signal.SIGINT, before)
-    while not bucket.count("PUT", "partNumber="):
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(bucket, process, method, part):
+    while not bucket.count(method, part):
         assert process.poll() is None
         time.sleep(0.01)
-    for _ in range(times):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-    told = process.communicate(timeout=60)[1]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_signal(bucket, big, tmp_path, times):
+    """Nothing is there afterwards, whether one comes or, from somebody in a hurry, two."""
+    bucket.faults = [Fault("slow", "PUT", "partNumber=")]
+    with generating(bucket, tmp_path, big, "-o", f"s3://{bucket.bucket}/b.h5") as process:
+        wait_for(bucket, process, "PUT", "partNumber=")
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        told = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     ending = "nothing was changed" if times == 1 else "at once"
     assert told in (
@@ -256,3 +278,70 @@ def test_a_signal(bucket, big, tmp_path, times):
     time.sleep(0.5 * (times - 1))
     bucket.faults = []
     assert contents(bucket) == {}
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_signal_when_a_shard_takes_its_name(bucket, manifest, tmp_path):
+    bucket.faults = [Fault("slow", "POST", "uploadId")]
+    output = ("-o", f"s3://{bucket.bucket}/d/", "--max-shard-size", "2MB", "--resume")
+    with generating(bucket, tmp_path, manifest, *output) as process:
+        wait_for(bucket, process, "POST", "uploadId")
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=60)[1]
+    kept = "1 of 3 shards are there, and --resume goes on from there"
+    assert told == f"initgen: stopped by SIGTERM; {kept}\n"
+    assert set(contents(bucket)) == {"d/model-00001-of-00003.safetensors"}
+
+
+def test_a_store_that_never_answers(run, bucket, manifest):
+    """How long is waited is in docs/remote.md, and how that is set."""
+    address = f"s3://{bucket.bucket}/m.h5"
+    patience = {"config_kwargs": {"read_timeout": 0.1, "retries": {"max_attempts": 0}}}
+    bucket.faults = [Fault("slow", "HEAD")]
+    found = run("describe", address, FSSPEC_S3=json.dumps(patience))
+    assert_refused(found, 3, f"{address}: cannot read: Read timeout on endpoint URL")
+
+
+def test_checksums_of_s3(bucket, big, tmp_path, monkeypatch):
+    """S3 refuses an end that doesn't name them again, once they were asked for."""
+    more = {"s3_additional_kwargs": {"ChecksumAlgorithm": "SHA256"}}
+    monkeypatch.setitem(fsspec.config.conf, "s3", more)
+    call, ends = _uploading.S3Upload._call, []
+
+    def noted(self, method, **more):
+        if method == "complete_multipart_upload":
+            ends.append(more["MultipartUpload"]["Parts"])
+        return call(self, method, **more)
+
+    monkeypatch.setattr(_uploading.S3Upload, "_call", noted)
+    initlib.generate(tmp_path / big, f"s3://{bucket.bucket}/big.safetensors")
+    assert [set(part) for part in ends[0]] == 3 * [{"PartNumber", "ETag", "ChecksumSHA256"}]
+
+
+def test_a_temporary_folder_that_is_full(bucket, manifest, monkeypatch):
+    """A header is laid out there."""
+    monkeypatch.setattr(Safetensors, "create", full)
+    with pytest.raises(initlib.StorageError) as caught:
+        initlib.generate(manifest, f"s3://{bucket.bucket}/m.safetensors")
+    assert re.fullmatch(
+        r"s3://\S+/m.safetensors: its header is laid out in \S+ \(TMPDIR names another folder\), "
+        "but cannot write: No space left on device; free some space, or write elsewhere",
+        str(caught.value),
+    )
+    assert contents(bucket) == {}
+
+
+def full(_format, path, _entries, _metadata):
+    with storage_errors(path, "write"):
+        raise OSError(errno.ENOSPC, "")
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, 10_000 * PART, 10_000 * PART + 1, 81 * 10**9, 5 << 40], ids=str
+)
+def test_parts_are_no_more_than_s3_takes(size):
+    part = part_size(size)
+    assert part >= PART
+    assert part % (1 << 20) == 0
+    assert -(-size // part) <= 10_000
+    assert part == PART or 10_000 * (part - (1 << 20)) < size
