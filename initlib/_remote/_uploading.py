@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
+from initlib._errors import RequestError
 from initlib._remote._address import Address
 from initlib._remote._failures import error_code
 
@@ -212,6 +213,19 @@ class FileUpload(Upload):
             del self._file
 
 
+class GoogleUpload(FileUpload):
+    """A resumable upload of Google's."""
+
+    def _opened(self, address: Address, **more: Any) -> Any:
+        file = super()._opened(address, **more)
+        if "zonal" in type(file).__module__:
+            # Otherwise it would be made when it is collected.
+            file.closed = True
+            problem = "in zonal buckets of Google's files are seen before they are whole"
+            raise RequestError(f"{address}: {problem}; choose another bucket, and copy it")
+        return file
+
+
 class MovedUpload(FileUpload):
     """A file with a hidden name beside its own, for file systems that know nothing better."""
 
@@ -241,7 +255,7 @@ class MovedUpload(FileUpload):
             self._hidden.remove()
 
 
-_KINDS = {"s3": S3Upload, "s3a": S3Upload, "gs": FileUpload, "gcs": FileUpload}
+_KINDS = {"s3": S3Upload, "s3a": S3Upload, "gs": GoogleUpload, "gcs": GoogleUpload}
 
 
 def upload(address: Address, size: int, check: Callable[[], None]) -> Upload:

@@ -100,11 +100,14 @@ def test_what_isn_t_installed(missing, address, message, tmp_path):
     assert run.stderr.count("\n") == 1
 
 
-def test_nothing_is_loaded_without_an_address(initgen, mlp, tmp_path):
+def test_nothing_is_loaded_without_an_address(mlp, tmp_path):
     code = (
         "import sys, initlib\n"
-        "initlib.generate('mlp.yaml', 'm.h5'); initlib.describe('m.h5'); initlib.verify('m.h5')\n"
-        "assert 'fsspec' not in sys.modules and 'asyncio' not in sys.modules\n"
+        "initlib.generate('mlp.yaml', 'm.h5'); initlib.generate('mlp.yaml', 'd/', resume=True)\n"
+        "initlib.describe('m.h5'); initlib.verify('m.h5'); initlib.diff('m.h5', 'd')\n"
+        "initlib.manifest('d'); initlib.open('m.h5'); initlib.TextFile('x.txt')\n"
+        "bad = {'fsspec', 'asyncio', 'aiohttp', 'botocore', 's3fs', 'gcsfs'} & sys.modules.keys()\n"
+        "assert not bad, bad\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 

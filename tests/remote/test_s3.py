@@ -124,7 +124,8 @@ def test_requests_that_fail_once_or_are_slow(bucket, big, tmp_path, fault):
         (Fault(403, "PUT", "partNumber=1"), "cannot write: the store refuses it: Access Denied"),
         (Fault(403, "POST", "uploads"), "cannot write: the store refuses it: Access Denied"),
         (Fault(500, "POST", "uploadId"), "cannot write: We encountered an internal error."),
-        (Fault(403, "HEAD"), "cannot read: the store refuses it: Forbidden"),
+        (Fault(403, "HEAD"), "cannot read: the store refuses it: Forbidden; docs/remote.md"),
+        (Fault(400, "HEAD"), "cannot read: Bad Request, as S3 answers where credentials have exp"),
     ],
     ids=lambda each: f"{each.what}-{each.method}-{each.part}" if isinstance(each, Fault) else "",
 )
@@ -132,7 +133,7 @@ def test_requests_that_fail_for_ever(run, bucket, big, tmp_path, fault, message)
     address = f"s3://{bucket.bucket}/big.safetensors"
     bucket.system.pipe_file(f"{bucket.bucket}/other", b"other")
     bucket.faults = [fault]
-    if fault.what == 403:
+    if fault.what in (400, 403):
         # What isn't tried again takes no process of its own.
         with pytest.raises(initlib.StorageError, match=f"{address}: {message}"):
             initlib.generate(tmp_path / big, address)
@@ -199,6 +200,10 @@ def test_missing_buckets(run, bucket, manifest):
             call(address)
     with pytest.raises(initlib.RequestError, match="no bucket 'no-such-bucket'"):
         initlib.generate(manifest, "s3://no-such-bucket/d/")
+    with pytest.raises(
+        initlib.RequestError, match=r"^s3://No!/m.h5: no bucket can be named 'No!'$"
+    ):
+        initlib.generate(manifest, "s3://No!/m.h5")
     # Nothing was made for nothing.
     assert not bucket.count("POST")
 
