@@ -43,6 +43,9 @@ class Address:
         if self.protocol in (*BUCKETS, *HTTP) and self._base[:1] in ("", "/"):
             what = "bucket" if self.protocol in BUCKETS else "server"
             raise RequestError(f"{without_secrets(text)}: it names no {what}; {expected}")
+        if self.protocol in BUCKETS and "@" in self._base.partition("/")[0]:
+            problem = "credentials don't go into a bucket's address; see docs/remote.md"
+            raise RequestError(f"{without_secrets(text)}: {problem}")
 
     def __fspath__(self) -> str:
         return f"{self.protocol}://{self._rest}"

@@ -55,10 +55,9 @@ def no_bucket_s_name(error: BaseException) -> bool:
 def unlocated(error: FileNotFoundError) -> BaseException | None:
     """Return what went wrong where a file system says no more than that there is no such file."""
     cause = error.__cause__
-    # Web servers: fsspec takes any refusal for that.
-    if type(cause).__module__.partition(".")[0] != "aiohttp":
-        return None
-    return None if getattr(cause, "status", None) in (404, 410) else cause
+    # Web servers: fsspec takes any refusal, and silence, for that.
+    web = type(cause).__module__.partition(".")[0] == "aiohttp" or isinstance(cause, TimeoutError)
+    return cause if web and getattr(cause, "status", None) not in (404, 410) else None
 
 
 def _reason(error: Exception) -> str:

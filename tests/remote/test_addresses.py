@@ -30,6 +30,7 @@ LAYERS = {"layers": [{"name": "a", "shape": [3], "initializer": "ones"}]}
         ("file://x", "file://x: expected a whole path, such as file:///x"),
         ("git://x", "git://x: "),
         ("sftp://me:secret@host/x", "sftp://host/x: "),
+        ("s3://me:secret@bucket/x", "s3://bucket/x: credentials don't go into a bucket's address"),
         ("memory://nothing", "memory://nothing: there is no such file"),
     ],
 )

@@ -1,12 +1,14 @@
 """Google's storage: resumable uploads, which take their names at their ends."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from google_storage import serving_google
 from stores import LAYERS, SHARDS, Fault
 
 import initlib
+from initlib._remote import Address, _systems
 
 # What gcsfs does, and aiohttp advises against.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
@@ -120,6 +122,26 @@ def test_what_can_t_be_done(google, address, fault, message):
         with pytest.raises(initlib.InitlibError, match=message):
             call(address)
     assert google.contents() == {}
+
+
+def test_a_store_that_never_answers(google, monkeypatch):
+    """What is configured has precedence; gcsfs itself would wait for ever."""
+    import fsspec
+    import gcsfs.retry
+
+    async def at_once(_seconds):
+        pass
+
+    assert Address(ADDRESS).system.requests_timeout.sock_read == _systems.SILENCE
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"requests_timeout": 3})
+    assert Address(ADDRESS).system.requests_timeout == 3
+    monkeypatch.delitem(fsspec.config.conf, "gs")
+    monkeypatch.setattr(_systems, "SILENCE", 0.1)
+    monkeypatch.setattr(gcsfs.retry, "asyncio", SimpleNamespace(sleep=at_once))
+    google.faults = [Fault("slow")]
+    with pytest.raises(initlib.StorageError, match="cannot read: no answer in time"):
+        initlib.describe(ADDRESS)
+    assert google.faults[0].met
 
 
 def test_zonal_buckets_are_refused(google, monkeypatch):

@@ -4,6 +4,7 @@ import http.server
 import json
 import logging
 import threading
+import time
 from contextlib import contextmanager
 from functools import partial
 from urllib.parse import parse_qs, unquote, urlparse
@@ -21,11 +22,13 @@ class Handler(RequestHandler):
         store.requests.append((self.command, unquote(self.path), self.headers.get("Content-Range")))
         target = f"{unquote(self.path)} {self.headers.get('Content-Range')}"
         met = [fault.what for fault in store.faults if fault.meets(self.command, target)]
-        if met:
+        if "slow" in met:
+            time.sleep(0.3)
+        elif met:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             error = {"code": met[0], "message": "as the test wants it"}
             self.answer(met[0], json.dumps({"error": error}).encode())
-        return not met
+        return not met or "slow" in met
 
     def do_DELETE(self):
         """An upload can be taken back, which the emulator doesn't know."""
