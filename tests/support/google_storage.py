@@ -30,14 +30,23 @@ class Handler(RequestHandler):
             self.answer(met[0], json.dumps({"error": error}).encode())
         return not met or "slow" in met
 
+    def do_GET(self):
+        with self.server.lock:
+            super().do_GET()
+
+    def do_POST(self):
+        with self.server.lock:
+            super().do_POST()
+
     def do_DELETE(self):
         """An upload can be taken back, which the emulator doesn't know."""
         upload = parse_qs(urlparse(self.path).query).get("upload_id")
-        if upload is None:
-            super().do_DELETE()
-            return
-        self.storage.delete_resumable_file_obj(upload[0])
-        self.answer(499)
+        with self.server.lock:
+            if upload is None:
+                super().do_DELETE()
+                return
+            self.storage.delete_resumable_file_obj(upload[0])
+            self.answer(499)
 
     def answer(self, status, data=b""):
         self.send_response(status)
@@ -49,7 +58,13 @@ class Handler(RequestHandler):
         pass
 
 
-class Server(http.server.HTTPServer):
+class Server(http.server.ThreadingHTTPServer):
+    """It answers one request at a time, but waits for none that doesn't come."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.lock = threading.Lock()
+
     def handle_error(self, *_):
         """Clients may go before they have their answer."""
 
