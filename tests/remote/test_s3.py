@@ -118,7 +118,6 @@ def test_requests_that_fail_once_or_are_slow(bucket, big, tmp_path, fault):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (Fault(503, "PUT", "partNumber=2"), "cannot write: Please reduce your request rate."),
         (Fault(500, "PUT", "partNumber=2"), "cannot write: We encountered an internal error."),
         (Fault("closed", "PUT", "partNumber="), "cannot write: "),
         (Fault(403, "PUT", "partNumber=1"), "cannot write: the store refuses it: Access Denied"),
