@@ -55,7 +55,7 @@ def _dask(engine: str, address: str) -> Iterator[Executor]:
         where = {"address": configured}
     else:
         where = {"threads_per_worker": 1, "dashboard_address": ":0"}
-    with _silent("distributed"):
+    with _silent("distributed", "tornado", "asyncio"):
         try:
             client = Client(**where, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -67,9 +67,9 @@ def _dask(engine: str, address: str) -> Iterator[Executor]:
 
 
 @contextmanager
-def _silent(library: str) -> Iterator[None]:
-    """Let a library's loggers say nothing: what goes wrong is told in one line."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith(library)]
+def _silent(*libraries: str) -> Iterator[None]:
+    """Let libraries' loggers say nothing: what goes wrong is told in one line."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(libraries)]
     levels = {logger: logger.level for logger in map(logging.getLogger, names)}
     try:
         for logger in levels:
