@@ -13,9 +13,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from initlib._formats import storage_errors
+from initlib._errors import StorageError
 from initlib._generate._job import Job
-from initlib._interrupts import checker
+from initlib._interrupts import checker, uninterrupted
 from initlib._make import Maker
 from initlib._output import ObjectFile, ObjectFolder, Terms, Uploads
 from initlib._remote import Address
@@ -129,13 +129,14 @@ def _send_all(
             continue
         file.digests = _send(file, uploads, advance)
         if early:
-            uploads.publish(file.final)
-            file.placed = True
-        if early or uploads.note:
-            there = sum(each.placed for each in files)
-            uploads.note = (
-                f"{there:,} of {len(files):,} shards are there, and --resume goes on from there"
-            )
+            # An interrupt could come once it has its name, and before it is noted.
+            with uninterrupted():
+                uploads.publish(file.final)
+                file.placed = True
+                there = sum(each.placed for each in files)
+                uploads.note = (
+                    f"{there:,} of {len(files):,} shards are there, and --resume goes on from there"
+                )
 
 
 def _send(file: Sending, uploads: Uploads, advance: Callable[[int], None]) -> list[str]:
@@ -149,20 +150,34 @@ def _send(file: Sending, uploads: Uploads, advance: Callable[[int], None]) -> li
 
     with pool(2 * means.threads) as executor:
         digests = _digests(job, maker, told, executor)
-        with tempfile.TemporaryDirectory(prefix="initgen-") as folder:
-            skeleton = Path(folder) / "skeleton"
-            with storage_errors(file.final, "lay it out in a temporary folder"):
-                offsets = job.format.create(
-                    skeleton, job.plan.entries, job.provenance.metadata(digests)
-                )
-                fd = os.open(skeleton, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                sending = uploads.begin(file.final, os.fstat(fd).st_size, check)
-                sender = Sender(maker, offsets, fd, sending, check, told)
-                _compare(job, digests, sender.send_all(executor))
-            finally:
-                os.close(fd)
+        offsets, fd = _skeleton(file, digests)
+        try:
+            sending = uploads.begin(file.final, os.fstat(fd).st_size, check)
+            sender = Sender(maker, offsets, fd, sending, check, told)
+            _compare(job, digests, sender.send_all(executor))
+        finally:
+            os.close(fd)
     return digests
+
+
+def _skeleton(file: Sending, digests: Sequence[str]) -> tuple[Sequence[int], int]:
+    """Lay a file out, with holes for the values; return their places and what it is open as.
+
+    It has no name any more, so that nothing is left of it however the process ends.
+
+    Raises:
+        StorageError: there is no room for it.
+    """
+    job, temporary = file.job, tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(prefix="initgen-", dir=temporary) as folder:
+        path = Path(folder) / "skeleton"
+        try:
+            offsets = job.format.create(path, job.plan.entries, job.provenance.metadata(digests))
+            return offsets, os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except StorageError as error:
+            why = str(error).removeprefix(f"{path}: ")
+            problem = f"its header is laid out in {temporary} (TMPDIR names another folder), but"
+            raise StorageError(f"{file.final}: {problem} {why}") from error
 
 
 def _digests(job: Job, maker: Maker, told: Callable[[int], None], executor: Executor) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from initlib._errors import RequestError
@@ -71,11 +72,12 @@ class TextFile:
 
 def _local(path: str | os.PathLike[str]) -> Path:
     """Return a file's path. RequestError if it is an address."""
+    name = os.fspath(path)
     try:
         place = path_of(path)
     except RequestError:
-        # Of an address that became a path only a slash is lost.
-        place = None
+        # An address that became a path has lost a slash.
+        place, name = None, re.sub(":/+", "://", name, count=1)
     if not isinstance(place, Path):
-        raise RequestError(f"{named(path)}: expected a file of this machine, not an address")
+        raise RequestError(f"{named(name)}: expected a file of this machine, not an address")
     return place

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from initlib._errors import RequestError, StorageError
-from initlib._remote._failures import failures, lacks_bucket, unlocated
+from initlib._remote._failures import failures, lacks_bucket, no_bucket_s_name, unlocated
 from initlib._remote._systems import BUCKETS, HTTP, KNOWN, file_system
 from initlib._remote._words import without_secrets
 
@@ -43,6 +43,9 @@ class Address:
         if self.protocol in (*BUCKETS, *HTTP) and self._base[:1] in ("", "/"):
             what = "bucket" if self.protocol in BUCKETS else "server"
             raise RequestError(f"{without_secrets(text)}: it names no {what}; {expected}")
+        if self.protocol in BUCKETS and "@" in self._base.partition("/")[0]:
+            problem = "credentials don't go into a bucket's address; see docs/remote.md"
+            raise RequestError(f"{without_secrets(text)}: {problem}")
 
     def __fspath__(self) -> str:
         return f"{self.protocol}://{self._rest}"
@@ -228,17 +231,21 @@ class Address:
 
     def _info(self) -> dict[str, Any] | None:
         """Return what there is of this address; None if there is nothing."""
+        bucket = self._base.partition("/")[0]
 
         def find() -> dict[str, Any] | None:
             try:
                 return dict(self._fresh().info(self.key))
             except FileNotFoundError as error:
-                bucket = self._base.partition("/")[0]
                 if self.protocol in BUCKETS and self._lacks_bucket(bucket, error):
                     raise RequestError(f"{self}: there is no bucket {bucket!r}") from error
                 if reason := unlocated(error):
                     raise reason from error
                 return None
+            except Exception as error:
+                if self.protocol in BUCKETS and no_bucket_s_name(error):
+                    raise RequestError(f"{self}: no bucket can be named {bucket!r}") from error
+                raise
 
         found: dict[str, Any] | None = self.call("read", find)
         return found

@@ -16,6 +16,8 @@ KNOWN = (*BUCKETS, *HTTP, "memory", "file")
 # The extras that bring what an address takes, beside fsspec; and its module.
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _MODULES = {"s3": "s3fs", "gs": "gcsfs", "remote": "aiohttp"}
+# Seconds without an answer, after which gcsfs tries again; by itself it would wait for ever.
+SILENCE = 60
 _LOGGERS = ("fsspec", "s3fs", "aiobotocore", "botocore", "gcsfs", "google", "asyncio")
 
 
@@ -51,4 +53,17 @@ def file_system(protocol: str, address: str, shown: str) -> Any:
             why = lacking(_MODULES[name], name)
         raise RequestError(f"{shown}: {why}") from error
     with failures(shown, "read"):
-        return kind(**kind._get_kwargs_from_urls(address))
+        return kind(**_patience(protocol), **kind._get_kwargs_from_urls(address))
+
+
+def _patience(protocol: str) -> dict[str, Any]:
+    """Return how long a store is waited for, unless its file system or a user says that."""
+    google = ("gs", "gcs")
+    if protocol not in google:
+        return {}
+    import aiohttp
+    from fsspec.config import conf
+
+    if any("requests_timeout" in conf.get(name, {}) for name in google):
+        return {}
+    return {"requests_timeout": aiohttp.ClientTimeout(sock_connect=SILENCE, sock_read=SILENCE)}

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
+from initlib._errors import RequestError
 from initlib._remote._address import Address
 from initlib._remote._failures import error_code
 
@@ -19,6 +20,12 @@ MOST_PARTS = 10_000
 PARALLEL = 4
 # Seconds between looks at whether an interrupt came.
 MOMENT = 0.1
+
+
+def part_size(size: int) -> int:
+    """Return how many bytes a part has of a file of so many; only the last one has fewer."""
+    mebibytes = -(-size // (MOST_PARTS << 20))
+    return max(PART, mebibytes << 20)
 
 
 class Upload:
@@ -39,8 +46,7 @@ class Upload:
             check: is called now and then, and may raise to end the wait.
         """
         self.address, self._check = address, check
-        mebibytes = -(-size // MOST_PARTS) + (1 << 20) - 1 >> 20
-        self._part = bytearray(max(PART, mebibytes << 20))
+        self._part = bytearray(part_size(size))
         self._filled = self._sent = 0
         self._running: deque[Future[None]] = deque()
         self._pool = ThreadPoolExecutor(self.parallel)
@@ -138,15 +144,19 @@ class S3Upload(Upload):
     parallel = PARALLEL
 
     def _begin(self) -> None:
-        self._upload: str = self._call("create_multipart_upload")["UploadId"]
-        self._parts: dict[int, str] = {}
+        answer = self._call("create_multipart_upload")
+        self._upload: str = answer["UploadId"]
+        # Where fsspec's configuration asks for checksums, the end has to name each part's again.
+        self._named = ("ETag", f"Checksum{answer.get('ChecksumAlgorithm')}")
+        self._parts: dict[int, dict[str, str]] = {}
 
     def _send(self, number: int, data: bytes) -> None:
         more = {"UploadId": self._upload, "PartNumber": number, "Body": data}
-        self._parts[number] = self._call("upload_part", **more)["ETag"]
+        answer = self._call("upload_part", **more)
+        self._parts[number] = {name: answer[name] for name in self._named if name in answer}
 
     def _commit(self) -> None:
-        parts = [{"PartNumber": i, "ETag": tag} for i, tag in sorted(self._parts.items())]
+        parts = [{"PartNumber": i, **self._parts[i]} for i in sorted(self._parts)]
         try:
             self._call(
                 "complete_multipart_upload",
@@ -203,6 +213,19 @@ class FileUpload(Upload):
             del self._file
 
 
+class GoogleUpload(FileUpload):
+    """A resumable upload of Google's."""
+
+    def _opened(self, address: Address, **more: Any) -> Any:
+        file = super()._opened(address, **more)
+        if "zonal" in type(file).__module__:
+            # Otherwise it would be made when it is collected.
+            file.closed = True
+            problem = "in zonal buckets of Google's files are seen before they are whole"
+            raise RequestError(f"{address}: {problem}; choose another bucket, and copy it")
+        return file
+
+
 class MovedUpload(FileUpload):
     """A file with a hidden name beside its own, for file systems that know nothing better."""
 
@@ -232,7 +255,7 @@ class MovedUpload(FileUpload):
             self._hidden.remove()
 
 
-_KINDS = {"s3": S3Upload, "s3a": S3Upload, "gs": FileUpload, "gcs": FileUpload}
+_KINDS = {"s3": S3Upload, "s3a": S3Upload, "gs": GoogleUpload, "gcs": GoogleUpload}
 
 
 def upload(address: Address, size: int, check: Callable[[], None]) -> Upload:

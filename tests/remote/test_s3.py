@@ -1,17 +1,23 @@
 """The command and a store that speaks S3: what a user sees, and what is left there."""
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
+import fsspec
 import pytest
 from stores import SHARDS, Fault
 
 import initlib
+from initlib._formats import Safetensors, storage_errors
 from initlib._remote import _uploading
+from initlib._remote._uploading import PART, part_size
 
 # Three parts of a multipart upload.
 BIG = {"layers": [{"name": "big", "shape": [5 << 20], "initializer": "random_normal"}]}
@@ -112,13 +118,13 @@ def test_requests_that_fail_once_or_are_slow(bucket, big, tmp_path, fault):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (Fault(503, "PUT", "partNumber=2"), "cannot write: Please reduce your request rate."),
         (Fault(500, "PUT", "partNumber=2"), "cannot write: We encountered an internal error."),
         (Fault("closed", "PUT", "partNumber="), "cannot write: "),
         (Fault(403, "PUT", "partNumber=1"), "cannot write: the store refuses it: Access Denied"),
         (Fault(403, "POST", "uploads"), "cannot write: the store refuses it: Access Denied"),
         (Fault(500, "POST", "uploadId"), "cannot write: We encountered an internal error."),
-        (Fault(403, "HEAD"), "cannot read: the store refuses it: Forbidden"),
+        (Fault(403, "HEAD"), "cannot read: the store refuses it: Forbidden; docs/remote.md"),
+        (Fault(400, "HEAD"), "cannot read: Bad Request, as S3 answers where credentials have exp"),
     ],
     ids=lambda each: f"{each.what}-{each.method}-{each.part}" if isinstance(each, Fault) else "",
 )
@@ -126,7 +132,7 @@ def test_requests_that_fail_for_ever(run, bucket, big, tmp_path, fault, message)
     address = f"s3://{bucket.bucket}/big.safetensors"
     bucket.system.pipe_file(f"{bucket.bucket}/other", b"other")
     bucket.faults = [fault]
-    if fault.what == 403:
+    if fault.what in (400, 403):
         # What isn't tried again takes no process of its own.
         with pytest.raises(initlib.StorageError, match=f"{address}: {message}"):
             initlib.generate(tmp_path / big, address)
@@ -193,6 +199,10 @@ def test_missing_buckets(run, bucket, manifest):
             call(address)
     with pytest.raises(initlib.RequestError, match="no bucket 'no-such-bucket'"):
         initlib.generate(manifest, "s3://no-such-bucket/d/")
+    with pytest.raises(
+        initlib.RequestError, match=r"^s3://No!/m.h5: no bucket can be named 'No!'$"
+    ):
+        initlib.generate(manifest, "s3://No!/m.h5")
     # Nothing was made for nothing.
     assert not bucket.count("POST")
 
@@ -225,27 +235,43 @@ def test_the_bucket_goes_meanwhile(bucket, big, tmp_path):
     assert not bucket.system.exists(bucket.bucket)
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_signal(bucket, big, tmp_path, times):
-    """Nothing is there afterwards, whether one comes or, from somebody in a hurry, two."""
-    bucket.faults = [Fault("slow", "PUT", "partNumber=")]
+@contextmanager
+def generating(bucket, folder, *arguments):
+    """Run the command meanwhile, with a folder of temporary files of its own."""
+    (folder / "tmp").mkdir()
     # A test runner in the background may ignore it, and its children would, too.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-m", "initgen", "generate", big, "-o", f"s3://{bucket.bucket}/b.h5"],
-        cwd=tmp_path,
-        env={**os.environ, **bucket.environment},
+        [sys.executable, "-m", "initgen", "generate", *arguments],
+        cwd=folder,
+        env={**os.environ, **bucket.environment, "TMPDIR": str(folder / "tmp")},
         stderr=subprocess.PIPE,
         text=True,
     )
     signal.signal(signal.SIGINT, before)
-    while not bucket.count("PUT", "partNumber="):
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(bucket, process, method, part):
+    while not bucket.count(method, part):
         assert process.poll() is None
         time.sleep(0.01)
-    for _ in range(times):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-    told = process.communicate(timeout=60)[1]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_signal(bucket, big, tmp_path, times):
+    """Nothing is there afterwards, whether one comes or, from somebody in a hurry, two."""
+    bucket.faults = [Fault("slow", "PUT", "partNumber=")]
+    with generating(bucket, tmp_path, big, "-o", f"s3://{bucket.bucket}/b.h5") as process:
+        wait_for(bucket, process, "PUT", "partNumber=")
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        told = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     ending = "nothing was changed" if times == 1 else "at once"
     assert told in (
@@ -256,3 +282,70 @@ def test_a_signal(bucket, big, tmp_path, times):
     time.sleep(0.5 * (times - 1))
     bucket.faults = []
     assert contents(bucket) == {}
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_signal_when_a_shard_takes_its_name(bucket, manifest, tmp_path):
+    bucket.faults = [Fault("slow", "POST", "uploadId")]
+    output = ("-o", f"s3://{bucket.bucket}/d/", "--max-shard-size", "2MB", "--resume")
+    with generating(bucket, tmp_path, manifest, *output) as process:
+        wait_for(bucket, process, "POST", "uploadId")
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=60)[1]
+    kept = "1 of 3 shards are there, and --resume goes on from there"
+    assert told == f"initgen: stopped by SIGTERM; {kept}\n"
+    assert set(contents(bucket)) == {"d/model-00001-of-00003.safetensors"}
+
+
+def test_a_store_that_never_answers(run, bucket, manifest):
+    """How long is waited is in docs/remote.md, and how that is set."""
+    address = f"s3://{bucket.bucket}/m.h5"
+    patience = {"config_kwargs": {"read_timeout": 0.1, "retries": {"max_attempts": 0}}}
+    bucket.faults = [Fault("slow", "HEAD")]
+    found = run("describe", address, FSSPEC_S3=json.dumps(patience))
+    assert_refused(found, 3, f"{address}: cannot read: Read timeout on endpoint URL")
+
+
+def test_checksums_of_s3(bucket, big, tmp_path, monkeypatch):
+    """S3 refuses an end that doesn't name them again, once they were asked for."""
+    more = {"s3_additional_kwargs": {"ChecksumAlgorithm": "SHA256"}}
+    monkeypatch.setitem(fsspec.config.conf, "s3", more)
+    call, ends = _uploading.S3Upload._call, []
+
+    def noted(self, method, **more):
+        if method == "complete_multipart_upload":
+            ends.append(more["MultipartUpload"]["Parts"])
+        return call(self, method, **more)
+
+    monkeypatch.setattr(_uploading.S3Upload, "_call", noted)
+    initlib.generate(tmp_path / big, f"s3://{bucket.bucket}/big.safetensors")
+    assert [set(part) for part in ends[0]] == 3 * [{"PartNumber", "ETag", "ChecksumSHA256"}]
+
+
+def test_a_temporary_folder_that_is_full(bucket, manifest, monkeypatch):
+    """A header is laid out there."""
+    monkeypatch.setattr(Safetensors, "create", full)
+    with pytest.raises(initlib.StorageError) as caught:
+        initlib.generate(manifest, f"s3://{bucket.bucket}/m.safetensors")
+    assert re.fullmatch(
+        r"s3://\S+/m.safetensors: its header is laid out in \S+ \(TMPDIR names another folder\), "
+        "but cannot write: No space left on device; free some space, or write elsewhere",
+        str(caught.value),
+    )
+    assert contents(bucket) == {}
+
+
+def full(_format, path, _entries, _metadata):
+    with storage_errors(path, "write"):
+        raise OSError(errno.ENOSPC, "")
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, 10_000 * PART, 10_000 * PART + 1, 81 * 10**9, 5 << 40], ids=str
+)
+def test_parts_are_no_more_than_s3_takes(size):
+    part = part_size(size)
+    assert part >= PART
+    assert part % (1 << 20) == 0
+    assert -(-size // part) <= 10_000
+    assert part == PART or 10_000 * (part - (1 << 20)) < size

@@ -3,6 +3,8 @@
 import http.server
 import threading
 
+import aiohttp
+import fsspec
 import pytest
 
 import initlib
@@ -14,9 +16,13 @@ class Files(http.server.BaseHTTPRequestHandler):
     """Gives parts of files, unless their names say otherwise."""
 
     def do_HEAD(self):
+        if "slow" in self.path:
+            self.server.hurry.wait(10)
         self.answer(b"")
 
     def do_GET(self):
+        if "slow" in self.path:
+            self.server.hurry.wait(10)
         path = self.server.folder / self.path.lstrip("/").partition("?")[0]
         self.answer(path.read_bytes() if path.is_file() else b"")
 
@@ -42,11 +48,12 @@ class Files(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def web(tmp_path):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)
-    server.folder, server.sent = tmp_path, 0
+    server.folder, server.sent, server.hurry = tmp_path, 0, threading.Event()
     server.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
+    server.hurry.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -75,3 +82,12 @@ def test_what_can_t_be_read(web, tmp_path):
         assert "abc" not in str(caught.value)
         with pytest.raises(initlib.RequestError, match="there is no such file"):
             initlib.describe(f"{web.address}/none.h5{query}")
+
+
+def test_a_server_that_doesn_t_answer(web, monkeypatch):
+    """It is not for want of the file."""
+    patience = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=0.2)}}
+    monkeypatch.setitem(fsspec.config.conf, "http", patience)
+    for call in (initlib.describe, initlib.verify):
+        with pytest.raises(initlib.StorageError, match=r"slow\.h5: cannot read: no answer in time"):
+            call(f"{web.address}/slow.h5")

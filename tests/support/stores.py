@@ -33,6 +33,7 @@ LAYERS = [
 ]
 SHARDS = {"max_shard_size": "2MB"}
 ERRORS = {
+    400: ("400 Bad Request", "AuthorizationHeaderMalformed", "It is in another region."),
     403: ("403 Forbidden", "AccessDenied", "Access Denied"),
     500: ("500 Internal Server Error", "InternalError", "We encountered an internal error."),
     503: ("503 Service Unavailable", "SlowDown", "Please reduce your request rate."),
