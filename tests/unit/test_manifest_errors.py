@@ -232,3 +232,11 @@ def test_overrides_are_checked():
         read({"layers": []}, seed=-1)
     with pytest.raises(RequestError, match="unknown dtype 'fp16'; did you mean 'float16'"):
         read({"layers": []}, dtype="fp16")
+
+
+def test_what_has_no_lines_names_none():
+    with pytest.raises(ManifestError) as caught:
+        list(read({"layers": [{"name": "w", **ZEROS}] * 2}).tensors())
+    assert str(caught.value) == (
+        "<manifest>: layers[1].name: duplicate name 'w', first in layers[0]"
+    )
