@@ -45,8 +45,12 @@ def calls() -> dict[str, tuple[Call, int]]:
         "a row of 10^8 x 10^4": (lambda: tall[77_777_777], 10**4),
         "a row of 10^6 x 10^6": (lambda: long[777_777], 10**6),
         "kernel": (lambda: law.fill(out.reshape(-1), 0, stream), out.size),
-        "whole, into memory": (lambda: whole.read_into(..., out), out.size),
-        "whole": (lambda: whole[...], out.size),
+        "kernel, into new memory": (
+            lambda: law.fill(np.empty(out.size, np.float32), 0, stream),
+            out.size,
+        ),
+        "whole": (lambda: whole.read_into(..., out), out.size),
+        "whole, into new memory": (lambda: whole[...], out.size),
     }
     for width in (1, 8, 128, 1000, 4096):
         index = np.s_[:, 4001 : 4001 + width]

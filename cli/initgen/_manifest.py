@@ -33,6 +33,14 @@ def manifest(
             "[default: what the source says itself; keras for HDF5, torch for safetensors]",
         ),
     ] = None,
+    state_dict: Annotated[
+        bool,
+        typer.Option(
+            "--state-dict",
+            help="Name the tensors of hf:... as the module in memory does, which "
+            "initlib.torch.materialize fills, and not as save_pretrained's files.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File to write.  [default: standard output]"),
@@ -52,7 +60,7 @@ def manifest(
     file = None if output is None else initlib.TextFile(output, force=force, keep=source)
     # A model's code may print.
     with redirect_stdout(sys.stderr):
-        found = initlib.manifest(source, rules=rules)
+        found = initlib.manifest(source, rules=rules, state_dict=state_dict)
     text = json.dumps(found.manifest, indent=2) if as_json else found.text.removesuffix("\n")
     _signals.ignore()
     if file is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from initlib._remote import Place
 MAX_INDEX = 100_000_000
 
 SUFFIX = ".safetensors"
+# A shard, the how many-th it is and of how many, as transformers numbers them from 1 on.
+NUMBERED = re.compile(r"(.+)-(\d{5,})-of-(\d{5,})" + re.escape(SUFFIX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,24 @@ def shards_of_folder(folder: Place) -> Shards:
     files = tuple(folder / name for name in names if name.endswith(SUFFIX))
     if not files:
         raise RequestError(f"{folder}: the folder has no safetensors files{_other(names)}")
+    _check_numbers(folder, names)
     return Shards(files, None, {}, {})
+
+
+def _check_numbers(folder: Place, names: Sequence[str]) -> None:
+    """Raise StorageError if shards are missing of whose number those that are there tell."""
+    there: dict[tuple[str, str], set[int]] = {}
+    for found in filter(None, map(NUMBERED.fullmatch, names)):
+        stem, number, count = found.groups()
+        there.setdefault((stem, count), set()).add(int(number))
+    for (stem, count), numbers in there.items():
+        wanted = range(1, int(count) + 1)
+        first = next((number for number in wanted if number not in numbers), None)
+        if first is not None:
+            name = f"{stem}-{first:0{len(count)}}-of-{count}{SUFFIX}"
+            others = int(count) - 1 - sum(number in wanted for number in numbers)
+            more = f", and {others} more" if others else ""
+            raise StorageError(f"{folder}: shard {name!r} is missing{more}, and so is the index")
 
 
 def _other(names: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ _MAPPINGS = (
 )
 
 
-def of_transformers(source: str) -> Draft:
+def of_transformers(source: str, *, state_dict: bool) -> Draft:
     """Return the manifest of ``hf:FOLDER`` or ``hf:TYPE``; see `manifest`."""
     name = source.removeprefix("hf:")
     with _quiet():
@@ -45,7 +45,7 @@ def of_transformers(source: str) -> Draft:
                 model = model_class._from_config(config)
                 # On the meta device transformers leaves this out.
                 model.initialize_weights()
-                tensors = _tensors(model)
+                tensors = _tensors_in_memory(model) if state_dict else _tensors_in_files(model)
             title = f"{model_class.__name__} as {_VERSION} initialises it"
             return drafted(source, title, tensors, observer)
 
@@ -112,7 +112,12 @@ def _model_class(config: Any, name: str) -> Any:
     raise RequestError(f"{name}: {_VERSION} has no model class for a {type(config).__name__}")
 
 
-def _tensors(model: Any) -> Tensors:
+def _tensors_in_memory(model: Any) -> Tensors:
+    """Return what a model's `state_dict()` has."""
+    return tensors_of(model.state_dict(keep_vars=True), model.all_tied_weights_keys)
+
+
+def _tensors_in_files(model: Any) -> Tensors:
     """Return what `save_pretrained` would save."""
     state = model.state_dict(keep_vars=True)
     ignored = set(model._keys_to_ignore_on_save or ())

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from architectures import CONFIGS, assert_alike, built
 from safetensors.numpy import load_file
 
@@ -40,6 +41,29 @@ def test_a_model_begins_as_its_own_framework_has_it(tmp_path, kind):
         assert ours.keys() == theirs.keys()
         for name, values in theirs.items():
             assert_alike(name, ours[name], values)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_the_module_in_memory(tmp_path, kind):
+    """Some have other names there, and what is one tensor there is several in files."""
+    model = built(kind)
+    model.config.architectures = [kind]
+    model.config.save_pretrained(tmp_path)
+    draft = initlib.manifest(f"hf:{tmp_path}", state_dict=True)
+    assert not draft.partial
+    with torch.device("meta"):
+        empty = type(model)(model.config)
+    initlib.torch.materialize(empty, draft.manifest, buffers=empty._init_weights)
+    theirs = model.state_dict()
+    for name, values in empty.state_dict().items():
+        assert_alike(name, values.numpy(), theirs[name].numpy())
+    names = {name for name in theirs if name not in model.all_tied_weights_keys}
+    assert names == set(initlib.open(draft.manifest).keys())
+
+
+def test_names_of_memory_are_a_module_s(tmp_path):
+    with pytest.raises(RequestError, match=r"--state-dict .* is for models of transformers', not "):
+        initlib.manifest(tmp_path / "m.safetensors", state_dict=True)
 
 
 def test_a_type_by_itself_and_what_is_tied():

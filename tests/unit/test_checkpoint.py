@@ -227,6 +227,29 @@ def test_shards(tmp_path, index):
         assert checkpoint.names[tensor.file] == places[tensor.entry.name]
 
 
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (["m-00002-of-00003"], "'m-00001-of-00003.safetensors' is missing, and 1 more"),
+        (["m-00001-of-00002", "n"], "'m-00002-of-00002.safetensors' is missing"),
+        (["m-00001-of-00001", "m.v-00002-of-00002"], "'m.v-00001-of-00002.safetensors' is missing"),
+        (["m-00000-of-99999"], "'m-00001-of-99999.safetensors' is missing, and 99998 more"),
+        (["m-00001-of-00002", "m-00002-of-00002"], None),
+        (["m-00001-of-00000", "m-1-of-2", "m-00001-of-00002x"], None),
+    ],
+)
+def test_shards_without_an_index_are_all_there(tmp_path, names, missing):
+    """Their own names say how many there are; or else a part would be taken for the whole."""
+    for number, name in enumerate(names):
+        save_file({f"{number}": np.zeros(1)}, tmp_path / f"{name}.safetensors")
+    if missing is None:
+        assert len(open_checkpoint(tmp_path).files) == len(names)
+    else:
+        with pytest.raises(StorageError) as error:
+            open_checkpoint(tmp_path)
+        assert str(error.value) == f"{tmp_path}: shard {missing}, and so is the index"
+
+
 def test_an_index_by_itself_and_one_among_others(tmp_path):
     shards(tmp_path, at="weights.safetensors.index.json")
     checked(tmp_path / "weights.safetensors.index.json", PLAIN)
