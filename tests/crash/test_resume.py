@@ -58,6 +58,13 @@ def test_it_goes_on_from_what_is_finished(folder, whole, stop):
     assert {path.stat().st_ino for path in folder.iterdir()} >= set(before.values())
 
 
+def test_two_shards_are_enough_to_go_on_from(folder):
+    generate(folder, 3, resume=True, max_shard_size=3 * SIZE)
+    assert len(kept_names(folder)) == 1
+    done = generate(folder, resume=True, max_shard_size=3 * SIZE)
+    assert (len(done.files), len(done.kept)) == (2, 1)
+
+
 def test_without_it_nothing_is_left_and_nothing_kept(folder, whole):
     generate(folder, 3)
     assert not folder.exists()

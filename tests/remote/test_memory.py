@@ -41,6 +41,9 @@ def test_the_same_bytes(memory, manifest, disk, output, more, threads):
     assert contents(memory) == local(disk)
     assert (done.files, done.tensors, done.nbytes) == (told.files, told.tensors, told.nbytes)
     assert str(done.path) == f"memory://{output}"
+    assert 0 < done.seconds < 600
+    planned = initlib.generate(manifest, f"memory://{output}", dry_run=True, force=True, **more)
+    assert (planned.nbytes, planned.seconds) == (done.nbytes, 0)
 
 
 @pytest.mark.parametrize("name", ["m.safetensors", "m.h5", "d", "d/", f"d/{INDEX}"])

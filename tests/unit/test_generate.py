@@ -222,3 +222,11 @@ def test_what_code_draws_depends_on_the_seed_and_the_name_alone(tmp_path):
         made.append({n: t.tobytes() for n, t in load_file(tmp_path / "m.safetensors").items()})
     assert made[0] == made[1]
     assert len({value for each in (made[0], made[2]) for value in each.values()}) == 6
+
+
+def test_a_folder_is_named_as_the_manifest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.json").write_text(json.dumps(manifest()))
+    done = initlib.generate("net.json", max_shard_size=2000)
+    assert (done.path, len(done.files)) == (Path("net"), 2)
+    assert (tmp_path / "net" / done.files[1]).is_file()

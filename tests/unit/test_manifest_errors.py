@@ -240,3 +240,11 @@ def test_what_has_no_lines_names_none():
     assert str(caught.value) == (
         "<manifest>: layers[1].name: duplicate name 'w', first in layers[0]"
     )
+
+
+def test_an_initializer_that_a_turn_makes_wrong():
+    layer = {"name": "{i}", "shape": [], "initializer": "constant(1/i)"}
+    with pytest.raises(ManifestError) as caught:
+        list(read({"layers": [{"repeat": {"i": 2}, "layers": [layer]}]}).tensors())
+    where = "<manifest>: layers[0].layers[0].initializer"
+    assert str(caught.value) == f"{where}: in 'constant(1/i)': division by zero"

@@ -170,7 +170,7 @@ def test_weights_of_a_folder_share_its_claim(tmp_path, name):
 
 
 def test_modes_are_the_umask_s(tmp_path):
-    old = os.umask(0o027)
+    old = os.umask(0o026)
     try:
         with _target.folder_at(tmp_path, None).claim().held():
             (lock,) = tmp_path.iterdir()
