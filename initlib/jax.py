@@ -15,8 +15,7 @@ import numpy as np
 from initlib._errors import RequestError
 from initlib._extras import extra
 from initlib._formats import DTYPE_OF
-from initlib._open import Source, TensorSlice, Weights, check_jax_has
-from initlib._open import open as open_weights
+from initlib._open import Source, TensorSlice, Weights, check_jax_has, weights_of
 
 __all__ = ["array", "arrays"]
 
@@ -24,7 +23,7 @@ Function = Callable[[str, tuple[int, ...]], Any]
 
 
 def arrays(
-    manifest: Source,
+    manifest: Source | Weights,
     shardings: Any,
     *,
     separator: str = "/",
@@ -39,10 +38,11 @@ def arrays(
     the same on any mesh. What several devices hold alike is made once.
 
     Args:
-        manifest: as `initlib.open` takes it.
+        manifest: as `initlib.open` takes it, or what that returned.
         shardings: a pytree (such as a dict, flat or nested) whose leaves are `jax.sharding`'s
-            Shardings, each at the name of its tensor; or a function that returns the sharding of a
-            name and a shape, and is called for each tensor of the manifest.
+            Shardings, each at the name of its tensor, for these tensors alone; or for each tensor
+            of the manifest a function that returns the sharding of a name and a shape, or one
+            Sharding for all.
         separator: what the manifest has between the keys of a nested tree.
         seed: replaces the manifest's seed.
         dtype: replaces the manifest's default dtype, by its name or as NumPy's.
@@ -50,7 +50,7 @@ def arrays(
         allow_code: let the manifest's custom initializers run.
 
     Returns:
-        A tree of the same structure, of arrays; for a function, a dict by name.
+        A tree of the same structure, of arrays; for a function or one sharding, a dict by name.
 
     Raises:
         RequestError: the manifest has no tensor of a name, its dtype is none of JAX's, or a
@@ -59,7 +59,9 @@ def arrays(
     """
     with extra("jax"):
         import jax
-    weights = open_weights(manifest, seed=seed, dtype=dtype, threads=threads, allow_code=allow_code)
+    weights = weights_of(manifest, seed=seed, dtype=dtype, threads=threads, allow_code=allow_code)
+    if isinstance(shardings, jax.sharding.Sharding):
+        return {name: array(weights, name, shardings) for name in weights.offset_keys()}
     if callable(shardings):
         wanted = {name: shardings(name, _shape(weights, name)) for name in weights.offset_keys()}
         return {name: array(weights, name, sharding) for name, sharding in wanted.items()}
@@ -70,11 +72,11 @@ def arrays(
     return jax.tree_util.tree_unflatten(structure, made)
 
 
-def array(weights: Weights, name: str, sharding: Any) -> Any:
+def array(manifest: Source | Weights, name: str, sharding: Any) -> Any:
     """Return one array; see `arrays`.
 
     Args:
-        weights: what `initlib.open` returned, for any framework.
+        manifest: as `arrays` takes it; for many arrays `initlib.open` reads it once.
         name: of the tensor.
         sharding: one of `jax.sharding`'s.
 
@@ -82,6 +84,7 @@ def array(weights: Weights, name: str, sharding: Any) -> Any:
         RequestError: there is no tensor of this name, its dtype is none of JAX's, or the sharding
             doesn't fit its shape; or JAX isn't installed.
     """
+    weights = weights_of(manifest, seed=None, dtype=None, threads=None, allow_code=False)
     return _array(name, weights.get_slice(name), sharding)
 
 

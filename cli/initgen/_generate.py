@@ -161,7 +161,10 @@ def _summary(done: initlib.Generated, *, part: str | None, dry_run: bool) -> str
         what = f"part {part}: {what}"
     if dry_run:
         return f"{done.path} ({done.format}) would hold {what}"
-    return f"{done.path}: {what} in {done.seconds:.2f} s ({speed}/s)"
+    took = f"{done.seconds:.2f} s"
+    if len(done.kept) < max(1, len(done.files)):
+        took += f" ({speed}/s)"
+    return f"{done.path}: {what} in {took}"
 
 
 def _print_rows(done: initlib.Generated) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -62,6 +63,9 @@ def _dask(engine: str, address: str) -> Iterator[Executor]:
             why = reason(error) if isinstance(error, OSError) else str(error)
             raise RequestError(f"{engine}: no scheduler answers there: {why}") from error
         with client:
+            if not client.nthreads():
+                waits = f"{engine}: it has no workers yet, and the work waits for them"
+                warnings.warn(waits, RuntimeWarning, stacklevel=2)
             executor: Executor = client.get_executor(pure=False)
             yield executor
 

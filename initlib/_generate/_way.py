@@ -14,7 +14,7 @@ from initlib._generate._spread import Order, Spread
 from initlib._output import Output, OutputFolder, Target, Terms
 from initlib._workers import Progress
 
-_PART = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
+_PART = re.compile(r"([0-9]+)/([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,10 @@ class Way:
 
 def _part(part: str | tuple[int, int]) -> tuple[int, int]:
     """Return which of how many parts is meant."""
-    numbers: Sequence[Any] = part
-    if isinstance(part, str):
-        found = _PART.fullmatch(part)
-        numbers = found.groups() if found else (0, 0)
-    number, count = map(int, numbers)
-    if not 1 <= number <= count:
-        raise RequestError(f"expected a part such as 1/16 or 16/16, received {part!r}")
-    return number, count
+    numbers: Any = part
+    if isinstance(part, str) and (found := _PART.fullmatch(part)):
+        numbers = tuple(map(int, found.groups()))
+    match numbers:
+        case (int(number), int(count)) if 1 <= number <= count:
+            return number, count
+    raise RequestError(f"expected a part such as 1/16 or 16/16, received {part!r}")

@@ -64,10 +64,13 @@ def torch_device(device: Any) -> Any:
     import torch
 
     try:
-        return torch.device(device)
-    except (RuntimeError, TypeError) as error:
+        place = torch.device(device)
+        # Whether torch was built for it, and it is there, only shows with a tensor.
+        torch.empty(0, device=place)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise RequestError(f"expected a device of torch's, received {device!r}: {reason}") from None
+    return place
 
 
 def _jax(device: Any) -> Convert:

@@ -75,6 +75,27 @@ def open(  # noqa: A001 (as safe_open and the builtin are called)
     return Weights(plan, convert, count)
 
 
+def weights_of(
+    source: Source | Weights,
+    *,
+    seed: int | None,
+    dtype: Any,
+    threads: int | None,
+    allow_code: bool,
+) -> Weights:
+    """Return what is open already, or `open` a manifest or a checkpoint.
+
+    Raises:
+        RequestError: as `open` does; or it is open, and is to have another seed or dtype.
+        StorageError: as `open` does.
+    """
+    if not isinstance(source, Weights):
+        return open(source, seed=seed, dtype=dtype, threads=threads, allow_code=allow_code)
+    if (seed, dtype) != (None, None):
+        raise RequestError("a seed or a dtype is for initlib.open, which has opened these already")
+    return source
+
+
 class Weights:
     """The tensors of a manifest, made when they are asked for; any thread may do so.
 
@@ -110,6 +131,14 @@ class Weights:
         """
         return self.get_slice(name)[...]
 
+    def get_tensors(self) -> dict[str, Any]:
+        """Return all tensors by their names.
+
+        Raises:
+            RequestError: one of them can't be made.
+        """
+        return {name: self.get_tensor(name) for name in self.offset_keys()}
+
     def get_slice(self, name: str) -> TensorSlice:
         """Return what gives parts of a tensor when it is indexed.
 
@@ -117,7 +146,8 @@ class Weights:
             RequestError: there is none of this name.
         """
         if name not in self._tensors:
-            raise RequestError(f"no tensor is called {name!r}{did_you_mean(name, self._tensors)}")
+            hint = did_you_mean(str(name), self._tensors)
+            raise RequestError(f"no tensor is called {name!r}{hint}")
         return TensorSlice(self, self._tensors[name])
 
     def _part(self, tensor: TensorPlan, index: Any) -> Any:
@@ -192,16 +222,19 @@ class TensorSlice:
 
         Args:
             index: as in ``tensor[index]``.
-            out: a NumPy array in C order, of the part's shape and the tensor's dtype.
+            out: a NumPy array in C order that can be written to, of the part's shape and the
+                tensor's dtype.
 
         Raises:
             IndexError: the index is out of bounds, or none.
             RequestError: `out` is another array, or the part can't be made.
         """
         selection, entry = _selected(self._tensor, index), self._tensor.entry
-        if (out.shape, out.dtype) != (selection.shape, entry.dtype) or not out.flags.carray:
-            expected = f"{dtype_name(entry.dtype)} in C order of shape {selection.shape}"
-            raise RequestError(f"{entry.name!r}: expected memory for {expected}")
+        fits = isinstance(out, np.ndarray) and out.flags.carray
+        if not fits or (out.shape, out.dtype) != (selection.shape, entry.dtype):
+            dtype = dtype_name(entry.dtype)
+            expected = f"a writable NumPy array of {dtype} in C order of shape {selection.shape}"
+            raise RequestError(f"{entry.name!r}: expected {expected}")
         self._weights._read(self._tensor, index, selection, out)
 
     def __iter__(self) -> Iterator[Any]:

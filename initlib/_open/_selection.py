@@ -62,10 +62,14 @@ def _checked(item: Any) -> Any:
     if isinstance(item, bool | np.bool_):
         raise IndexError("expected integers, slices, ... or None, received a bool")
     try:
-        return operator.index(item)
+        number = operator.index(item)
     except TypeError:
         what = type(item).__name__
         raise IndexError(f"expected integers, slices, ... or None, received {what}") from None
+    # NumPy takes larger ones for no integers.
+    if abs(number) >= 1 << 63:
+        raise IndexError(f"index {number} is out of bounds")
+    return number
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -72,7 +72,9 @@ def _difference(record: Record, plan: Plan, provenance: Provenance) -> str:
         return f"it was made by initgen {record.version}, and this is {__version__}"
     if record.origin != provenance.origin:
         one, other = record.origin[:12], provenance.origin[:12]
-        return f"it was made from another manifest (SHA-256 {one}..., not {other}...)"
+        how = f"it was made from another manifest (SHA-256 {one}..., not {other}...)"
+        seed = plan.manifest.seed
+        return how if record.seed == seed else f"{how}, with seed {record.seed}, not {seed}"
     if record.tensors.keys() != {tensor.entry.name for tensor in plan.tensors}:
         return "it has other tensors: it was made with another --max-shard-size or --only"
     return "it was made otherwise: by other code of the manifest's own, or it was changed"

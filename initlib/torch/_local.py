@@ -92,6 +92,9 @@ def part_of(name: str, tensor: Any) -> Part:
             )
     if hasattr(local, "__tensor_flatten__") or local.layout is not torch.strided:
         raise RequestError(f"{name!r} is a {type(local).__name__}, which can't be filled")
+    axes = zip(local.stride(), local.shape, strict=True)
+    if local.numel() and not local.is_meta and any(step == 0 and size > 1 for step, size in axes):
+        raise RequestError(f"{name!r} has several elements in one place, as expand() makes them")
     return Part(local, index)
 
 

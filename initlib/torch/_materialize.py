@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from initlib._extras import extra
-from initlib._open import Source
-from initlib._open import open as open_weights
+from initlib._open import Source, Weights, weights_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Materialized:
 
 def materialize(
     module: Any,
-    manifest: Source,
+    manifest: Source | Weights,
     *,
     device: Any = None,
     seed: int | None = None,
@@ -57,7 +56,7 @@ def materialize(
 
     Args:
         module: a `torch.nn.Module`, on meta or not.
-        manifest: as `initlib.open` takes it.
+        manifest: as `initlib.open` takes it, or what that returned.
         device: where to put what is on meta; None is the meshes' device where there are DTensors,
             and torch's default device elsewhere.
         seed: replaces the manifest's seed.
@@ -78,7 +77,7 @@ def materialize(
     with extra("torch"):
         from initlib.torch._module import Filling
     count = _share_of_cores() if threads is None else threads
-    weights = open_weights(manifest, seed=seed, dtype=dtype, threads=count, allow_code=allow_code)
+    weights = weights_of(manifest, seed=seed, dtype=dtype, threads=count, allow_code=allow_code)
     filling = Filling.of(module, weights, strict=strict, buffers=buffers)
     filling.give_memory(device)
     computed = filling.compute()

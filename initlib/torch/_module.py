@@ -247,7 +247,9 @@ def _refuse(
     """Raise RequestError if names are not on both sides, or a buffer would be left empty."""
     if lacking:
         hint = did_you_mean(lacking[0], known - {lacking[0]}) if len(lacking) == 1 else ""
-        raise RequestError(f"the module has {_listed(lacking)}, which the manifest lacks{hint}")
+        theirs = f"; the manifest has {_listed(unexpected)} instead" if unexpected else ""
+        ours = f"the module has {_listed(lacking)}, which the manifest lacks"
+        raise RequestError(ours + (hint or theirs))
     if unexpected:
         raise RequestError(f"the manifest has {_listed(unexpected)}, which the module lacks")
     if uncomputed:

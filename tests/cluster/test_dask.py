@@ -9,6 +9,7 @@ import time
 
 import pytest
 from crashes import contents, hidden
+from distributed import Client
 from slow_code import slow_manifest, started, wait_for
 
 import initlib
@@ -35,6 +36,9 @@ class Cluster:
         wait_for(lambda: file.exists() and file.read_text())
         self.address = json.loads(file.read_text())["address"].removeprefix("tcp://")
         self.workers = [self.worker() for _ in range(workers)]
+        if workers:
+            with Client(self.address, set_as_default=False) as client:
+                client.wait_for_workers(workers, timeout=60)
 
     def start(self, what, *argv):
         command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, argv)]
@@ -99,8 +103,6 @@ def test_the_same_bytes(initgen, cluster, manifest, tmp_path):
 
 
 def test_a_client_and_its_executor(cluster, manifest, tmp_path):
-    from distributed import Client
-
     with Client(cluster.address, set_as_default=False) as client:
         for name, engine in [("a", client), ("b", client.get_executor())]:
             initlib.generate(manifest, tmp_path / name, max_shard_size=SIZE, engine=engine)
@@ -171,6 +173,21 @@ def shards(folder):
     """The names of shards that are whole, and of nothing else."""
     names = [path.name for path in folder.glob(".initgen-*")]
     return sorted(name for name in names if name.count(".") == 3 and "-0.tmp" not in name)
+
+
+def test_workers_that_come_later(manifest, tmp_path, start):
+    cluster = Cluster(tmp_path, 0)
+    try:
+        engine = f"dask://{cluster.address}"
+        process = start(manifest, "-o", "m/", "--max-shard-size", SIZE, "--engine", engine)
+        line = process.stderr.readline()
+        assert line == f"initgen: {engine}: it has no workers yet, and the work waits for them\n"
+        cluster.worker()
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+    finally:
+        cluster.close()
+    assert contents(tmp_path / "m") == whole(manifest)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

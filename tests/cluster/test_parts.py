@@ -64,7 +64,25 @@ def test_a_part_of_a_model_that_is_one_file(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "part", ["0/3", "4/3", "3", "", "a/b", "1/0", "-1/3", "1/3/5", "1.5/3", (0, 3), (4, 3)]
+    "part",
+    [
+        "0/3",
+        "4/3",
+        "3",
+        "",
+        "a/b",
+        "1/0",
+        "-1/3",
+        "1/3/5",
+        "1.5/3",
+        " 1/3",
+        "1 / 3",
+        "\u0661/3",
+        (0, 3),
+        (4, 3),
+        (1.0, 3),
+        5,
+    ],
 )
 def test_there_is_no_such_part(folder, part):
     with pytest.raises(initlib.RequestError, match=r"^expected a part such as 1/16 or 16/16, rec"):
@@ -129,7 +147,8 @@ def test_finish_again(folder, whole):
     [
         (
             {"seed": 2},
-            r"it was made from another manifest \(SHA-256 \w{12}\.\.\., not \w{12}\.\.\.\)",
+            r"it was made from another manifest \(SHA-256 \w{12}\.\.\., not \w{12}\.\.\.\), "
+            "with seed 2, not 1",
         ),
         ({"dtype": "float16"}, "it was made from another manifest"),
         (

@@ -55,7 +55,7 @@ def test_every_target_takes_its_seeds():
 def test_the_fuzzer_finds_what_is_wrong(tmp_path):
     """A target that fails, never ends or eats memory: its input is kept."""
     program = (
-        "import sys; sys.argv[1:] = ['--inputs', '40', '--workers', '1', '--target', 'name',"
+        "import sys; sys.argv[1:] = ['--inputs', '12', '--workers', '1', '--target', 'name',"
         f"'--corpus', {str(tmp_path)!r}]\n"
         "sys.path[:0] = ['tools', 'tests/support']\n"
         "import fuzz, fuzz_targets\n"

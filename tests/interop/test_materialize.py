@@ -200,6 +200,23 @@ def test_either_name_of_what_is_tied(name):
     ranks.assert_bits(module["a"].weight, initlib.open(manifest, "pt").get_tensor(name))
 
 
+def test_weights_that_are_open():
+    weights = initlib.open(source(), dtype="bfloat16")
+    module = linear(device="cpu", dtype=torch.bfloat16)
+    initlib.torch.materialize(module, weights)
+    expected = initlib.open(source(), "pt", dtype="bfloat16")
+    ranks.assert_bits(module.weight, expected.get_tensor("weight"))
+    with pytest.raises(initlib.RequestError, match=r"is for initlib\.open, which has opened these"):
+        initlib.torch.materialize(module, weights, seed=1)
+
+
+def test_elements_in_one_place():
+    module = linear(device="cpu")
+    module.weight = nn.Parameter(torch.zeros(1, 3).expand(4, 3))
+    with pytest.raises(initlib.RequestError, match=r"'weight' has several elements in one place"):
+        initlib.torch.materialize(module, source())
+
+
 @pytest.mark.parametrize(
     ("module", "changes", "options", "message"),
     [
@@ -209,6 +226,13 @@ def test_either_name_of_what_is_tied(name):
             {"bias": None, "bais": {"shape": [4], "initializer": "ones"}},
             {},
             "the module has 'bias', which the manifest lacks; did you mean 'bais'?",
+        ),
+        (
+            lambda: nn.Sequential(linear()),
+            {},
+            {},
+            "the module has '0.weight', '0.bias', which the manifest lacks; "
+            "the manifest has 'weight', 'bias' instead",
         ),
         (
             linear,
@@ -238,6 +262,7 @@ def test_either_name_of_what_is_tied(name):
         ),
         (lambda: nn.LazyLinear(4), {}, {}, "'weight' has no shape yet"),
         (lambda: [1], {}, {}, "expected a torch.nn.Module, received a list"),
+        (linear, {}, {"device": "cuda"}, "expected a device of torch's, received 'cuda': "),
         (linear, {}, {"device": "gpo"}, "expected a device of torch's, received 'gpo'"),
         (linear, {}, {"seed": -1}, "expected a seed"),
         (

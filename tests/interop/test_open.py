@@ -78,5 +78,9 @@ def test_jax_doesnt_narrow_in_silence(path):
 def test_what_is_no_device():
     with pytest.raises(initlib.RequestError, match="expected a device of torch's, received 'gpo'"):
         initlib.open(MANIFEST, "pt", device="gpo")
+    # Built without it, as here, or on a machine without one.
+    for device in ("cuda", "xpu"):
+        with pytest.raises(initlib.RequestError, match=f"received '{device}': "):
+            initlib.open(MANIFEST, "pt", device=device)
     with pytest.raises(initlib.RequestError, match="JAX has no device 'gpo'"):
         initlib.open(MANIFEST, "jax", device="gpo")

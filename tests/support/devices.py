@@ -54,7 +54,10 @@ def main(path):
         for name, array in made.items():
             check(array, stored[name], flat[name])
     weights = initlib.open(SOURCE)
-    check(initlib.jax.array(weights, "scale", on()), stored["scale"], on())
+    for source in (weights, SOURCE):
+        check(initlib.jax.array(source, "scale", on()), stored["scale"], on())
+    for name, array in initlib.jax.arrays(weights, on()).items():
+        check(array, stored[name], on())
     layers = [{"name": "a.0.w", "shape": [8], "initializer": "normal"}]
     nested = initlib.jax.arrays({"layers": layers}, {"a": [{"w": on("data")}]}, separator=".")
     assert nested["a"][0]["w"].shape == (8,)

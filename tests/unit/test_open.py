@@ -65,8 +65,8 @@ def test_whole_tensors_are_those_of_the_file(manifest, stored):
     with initlib.open(manifest) as weights:
         assert weights.keys() == sorted(expected)
         assert weights.offset_keys() == [tensor["name"] for tensor in TENSORS]
-        for name, tensor in expected.items():
-            made = weights.get_tensor(name)
+        for name, made in weights.get_tensors().items():
+            tensor = expected[name]
             assert (made.dtype, made.shape) == (tensor.dtype, tensor.shape)
             assert made.tobytes() == tensor.tobytes()
             assert made.flags.writeable
@@ -208,6 +208,7 @@ def test_threads_may_ask_at_once(manifest, stored):
     ("index", "message"),
     [
         (30, "'normal': index 30 is out of bounds for axis 0 with size 30"),
+        (1 << 70, f"'normal': index {1 << 70} is out of bounds"),
         ((0, 0, 0, 0), "'normal': too many indices"),
         ([0, 1], "'normal': expected integers, slices, ... or None, received list"),
         (True, "'normal': expected integers, slices, ... or None, received a bool"),
@@ -230,6 +231,8 @@ def test_no_index_of_what_is_whole_or_constant(manifest, name):
 def test_bad_requests(manifest, tmp_path):
     with pytest.raises(initlib.RequestError, match=r"no tensor is called 'nromal'; did you mean"):
         initlib.open(manifest).get_tensor("nromal")
+    with pytest.raises(initlib.RequestError, match=r"no tensor is called None"):
+        initlib.open(manifest).get_tensor(None)
     with pytest.raises(initlib.RequestError, match="expected numpy, torch or jax, received 'tf'"):
         initlib.open(manifest, "tf")
     with pytest.raises(initlib.RequestError, match="NumPy's arrays are on the cpu alone"):
@@ -287,11 +290,16 @@ def test_into_memory_that_is_there(manifest, stored, name):
 
 @pytest.mark.parametrize(
     "out",
-    [np.empty((2, 5), np.float32), np.empty((5, 2), np.float16), np.empty((2, 5), np.float32).T],
+    [
+        np.empty((2, 5), np.float32),
+        np.empty((5, 2), np.float16),
+        np.empty((2, 5), np.float32).T,
+        [[0.0] * 2] * 5,
+    ],
 )
 def test_into_other_memory(out):
     part = initlib.open({"layers": [{"name": "w", "shape": [9, 2], "initializer": "ones"}]})
-    message = r"'w': expected memory for float32 in C order of shape \(5, 2\)"
+    message = r"'w': expected a writable NumPy array of float32 in C order of shape \(5, 2\)"
     with pytest.raises(initlib.RequestError, match=message):
         part.get_slice("w").read_into(np.s_[:5], out)
     out = np.empty((5, 2), np.float32)
