@@ -13,7 +13,7 @@ OLDEST = $(call find,3.11)
 PYTHONS = 3.12 3.13 3.14
 NEWER = $(foreach v,$(PYTHONS),$(if $(call find,$(v)),.venv-$(v)/tested))
 # What is run with other versions of Python and of the libraries.
-BASIC := tests/cli tests/contract tests/docs tests/golden tests/kat tests/unit
+BASIC := tests/cli tests/contract tests/golden tests/kat tests/unit
 BIN := .venv/bin
 PEERS := .venv-peers/bin
 

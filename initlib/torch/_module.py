@@ -159,7 +159,13 @@ class Filling:
         place = _device(device, slots)
 
         def made(tensor: Any) -> Any:
-            return torch.empty_like(tensor, device=place) if id(tensor) in wanted else tensor
+            if id(tensor) not in wanted:
+                return tensor
+            if is_dtensor(tensor) or 0 in tensor.stride():
+                return torch.empty_like(tensor, device=place)
+            # Of what is on meta, `empty_like` imports SymPy, which takes half a second.
+            size, stride = tensor.size(), tensor.stride()
+            return torch.empty_strided(size, stride, dtype=tensor.dtype, device=place)
 
         # What `to_empty` is made of: FSDP2's modules learn by it that their parameters changed.
         self.module._apply(made)

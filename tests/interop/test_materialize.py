@@ -1,5 +1,8 @@
 """`initlib.torch.materialize`: any mesh holds what `generate` writes to the file, bit for bit."""
 
+import subprocess
+import sys
+
 import meshes
 import numpy as np
 import pytest
@@ -208,6 +211,21 @@ def test_weights_that_are_open():
     ranks.assert_bits(module.weight, expected.get_tensor("weight"))
     with pytest.raises(initlib.RequestError, match=r"is for initlib\.open, which has opened these"):
         initlib.torch.materialize(module, weights, seed=1)
+
+
+def test_the_start_is_short():
+    """Memory for what is on meta is asked for in a way that doesn't import SymPy, as torch may."""
+    program = (
+        "import sys, torch, initlib\n"
+        "with torch.device('meta'): module = torch.nn.Linear(3, 4)\n"
+        f"initlib.torch.materialize(module, {source()!r})\n"
+        "assert not module.weight.is_meta\n"
+        "print(*{'sympy', 'numba', 'scipy.linalg'} & {*sys.modules})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "\n"
 
 
 def test_elements_in_one_place():
