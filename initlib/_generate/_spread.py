@@ -15,10 +15,11 @@ import json
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Future, as_completed
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from initlib import _manifest, _shards
@@ -28,6 +29,7 @@ from initlib._formats import FORMATS, Format
 from initlib._generate._engine import executor_of
 from initlib._generate._job import Job, Means, Shard, write
 from initlib._generate._run import Made
+from initlib._interrupts import checker, uninterrupted
 from initlib._output import Claim
 from initlib._plan import Plan, make_plan
 from initlib._stream import STREAM_VERSION
@@ -118,15 +120,19 @@ class Spread:
             file.write(json.dumps(asdict(self.order)).encode())
         there = Claim(claim.path, claim.folder, claim.name)
         futures: dict[Future[tuple[str, list[str]]], Shard] = {}
+        done: SimpleQueue[Future[Any]] = SimpleQueue()
+        check = checker()
         with executor_of(self.engine) as executor:
             try:
-                with _failing(claim.path):
+                # An engine that is interrupted anywhere may never end, as its locks are held.
+                with _failing(claim.path), uninterrupted():
                     for shard in shards:
-                        futures[
-                            executor.submit(make_shard, there, self.order.run, shard.number)
-                        ] = shard
-                for future in _successes_first(futures):
-                    with _failing(claim.path):
+                        check()
+                        future = executor.submit(make_shard, there, self.order.run, shard.number)
+                        futures[future] = shard
+                        future.add_done_callback(done.put)
+                for future in _successes_first(futures, done):
+                    with _failing(claim.path), uninterrupted():
                         path, digests = future.result()
                     yield futures[future], Path(path), digests
                     advance(futures[future].job.plan.nbytes)
@@ -135,12 +141,21 @@ class Spread:
                     future.cancel()
 
 
-def _successes_first(futures: Iterable[Future[Any]]) -> Iterator[Future[Any]]:
-    """Yield futures as they are done; before the first that failed, all that are done by then."""
+def _successes_first(
+    futures: Iterable[Future[Any]], done: SimpleQueue[Future[Any]]
+) -> Iterator[Future[Any]]:
+    """Yield futures as they are done; before the first that failed, all that are done by then.
+
+    Waiting for a queue of this kind takes no lock that an interrupt could leave taken, as waiting
+    for futures does.
+    """
     left = set(futures)
-    for future in as_completed(futures):
-        if _failed(future):
-            yield from (each for each in left if each.done() and not _failed(each))
+    while left:
+        future = done.get()
+        with uninterrupted():
+            failed = _failed(future)
+            before = [each for each in left if failed and each.done() and not _failed(each)]
+        yield from before
         yield future
         left.remove(future)
 

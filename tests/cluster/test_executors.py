@@ -280,3 +280,20 @@ def test_no_engine(folder, engine, problem):
     assert problem in str(caught.value)
     assert str(caught.value).startswith("expected dask, dask://HOST:PORT, or")
     assert not folder.exists()
+
+
+def test_an_engine_is_not_interrupted(folder):
+    """It could hold locks, which its own threads would wait for without end."""
+    whole = []
+
+    class Interrupted(Here):
+        def submit(self, work, *args):
+            signal.raise_signal(signal.SIGINT)
+            future = super().submit(work, *args)
+            whole.append(future)
+            return future
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(folder, Interrupted())
+    assert len(whole) == 1
+    assert not folder.exists()
