@@ -18,6 +18,9 @@ if "MUTANT_UNDER_TEST" in os.environ:
     settings.register_profile("mutants", parent=settings(), phases=phases)
     settings.load_profile("mutants")
 
+# What users rarely set, and what keeps a command from finding out at its end that nothing is printed.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
 # Kernels are compiled once for all tests, and the user's own are left alone.
 os.environ["INITGEN_CACHE_DIR"] = str(Path(__file__).parents[1] / "build" / "kernels")
 

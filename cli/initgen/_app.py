@@ -30,7 +30,7 @@ for command in (generate, describe, verify, diff, manifest, initializers, schema
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"initgen {__version__}")
+        print(f"initgen {__version__}", flush=True)
         raise typer.Exit
 
 
