@@ -18,7 +18,7 @@ if "MUTANT_UNDER_TEST" in os.environ:
     settings.register_profile("mutants", parent=settings(), phases=phases)
     settings.load_profile("mutants")
 
-# What users rarely set, and what keeps a command from finding out at its end that nothing is printed.
+# Users rarely set it, and with it no command finds out at its end that nothing can be printed.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
 # Kernels are compiled once for all tests, and the user's own are left alone.
