@@ -84,8 +84,7 @@ def array(manifest: Source | Weights, name: str, sharding: Any) -> Any:
         RequestError: there is no tensor of this name, its dtype is none of JAX's, or the sharding
             doesn't fit its shape; or JAX isn't installed.
     """
-    weights = weights_of(manifest, seed=None, dtype=None, threads=None, allow_code=False)
-    return _array(name, weights.get_slice(name), sharding)
+    return _array(name, weights_of(manifest).get_slice(name), sharding)
 
 
 def _array(name: str, part: TensorSlice, sharding: Any) -> Any:

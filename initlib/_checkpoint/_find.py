@@ -71,11 +71,11 @@ def _check_numbers(folder: Place, names: Sequence[str]) -> None:
         there.setdefault((stem, count), set()).add(int(number))
     for (stem, count), numbers in there.items():
         wanted = range(1, int(count) + 1)
-        first = next((number for number in wanted if number not in numbers), None)
-        if first is not None:
+        missing = int(count) - sum(number in wanted for number in numbers)
+        if missing:
+            first = next(number for number in wanted if number not in numbers)
             name = f"{stem}-{first:0{len(count)}}-of-{count}{SUFFIX}"
-            others = int(count) - 1 - sum(number in wanted for number in numbers)
-            more = f", and {others} more" if others else ""
+            more = f", and {missing - 1} more" if missing > 1 else ""
             raise StorageError(f"{folder}: shard {name!r} is missing{more}, and so is the index")
 
 

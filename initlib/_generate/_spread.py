@@ -120,7 +120,6 @@ class Spread:
             file.write(json.dumps(asdict(self.order)).encode())
         there = Claim(claim.path, claim.folder, claim.name)
         futures: dict[Future[tuple[str, list[str]]], Shard] = {}
-        done: SimpleQueue[Future[Any]] = SimpleQueue()
         check = checker()
         with executor_of(self.engine) as executor:
             try:
@@ -130,8 +129,7 @@ class Spread:
                         check()
                         future = executor.submit(make_shard, there, self.order.run, shard.number)
                         futures[future] = shard
-                        future.add_done_callback(done.put)
-                for future in _successes_first(futures, done):
+                for future in _successes_first(futures):
                     with _failing(claim.path), uninterrupted():
                         path, digests = future.result()
                     yield futures[future], Path(path), digests
@@ -141,21 +139,24 @@ class Spread:
                     future.cancel()
 
 
-def _successes_first(
-    futures: Iterable[Future[Any]], done: SimpleQueue[Future[Any]]
-) -> Iterator[Future[Any]]:
+def _successes_first(futures: Iterable[Future[Any]]) -> Iterator[Future[Any]]:
     """Yield futures as they are done; before the first that failed, all that are done by then.
 
     Waiting for a queue of this kind takes no lock that an interrupt could leave taken, as waiting
     for futures does.
     """
     left = set(futures)
+    done: SimpleQueue[Future[Any]] = SimpleQueue()
+    with uninterrupted():
+        for future in left:
+            future.add_done_callback(done.put)
     while left:
         future = done.get()
         with uninterrupted():
-            failed = _failed(future)
-            before = [each for each in left if failed and each.done() and not _failed(each)]
-        yield from before
+            succeeded = []
+            if _failed(future):
+                succeeded = [each for each in left if each.done() and not _failed(each)]
+        yield from succeeded
         yield future
         left.remove(future)
 

@@ -78,10 +78,10 @@ def open(  # noqa: A001 (as safe_open and the builtin are called)
 def weights_of(
     source: Source | Weights,
     *,
-    seed: int | None,
-    dtype: Any,
-    threads: int | None,
-    allow_code: bool,
+    seed: int | None = None,
+    dtype: Any = None,
+    threads: int | None = None,
+    allow_code: bool = False,
 ) -> Weights:
     """Return what is open already, or `open` a manifest or a checkpoint.
 

@@ -331,21 +331,15 @@ def test_the_faster_way_is_chosen(monkeypatch, direct, cached, chosen, tried):
     assert len(synced) == tried
 
 
-def test_what_went_the_other_way_tells_nothing(monkeypatch):
+@pytest.mark.parametrize(
+    ("size", "direct"), [(16 << 30, False), (1 << 30, True)], ids=["the other way", "a small file"]
+)
+def test_what_tells_nothing_of_the_way(monkeypatch, size, direct):
     clock = Clock(monkeypatch)
-    choice = Choice(16 << 30, lambda: pytest.fail("synced"))
+    choice = Choice(size, lambda: pytest.fail("synced"))
     for _ in range(200):
         clock.now += 1
-        choice.told(1 << 20, direct=False)
-    assert choice.direct
-
-
-def test_small_files_try_nothing(monkeypatch):
-    clock = Clock(monkeypatch)
-    choice = Choice(1 << 30, lambda: pytest.fail("synced"))
-    for _ in range(200):
-        clock.now += 1
-        choice.told(1 << 20, direct=True)
+        choice.told(1 << 20, direct=direct)
     assert choice.direct
 
 
